@@ -1,0 +1,51 @@
+# Two commands matter: `make run` plays a day, `make test` proves it. Both set up by themselves.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+V := .venv/bin
+
+.PHONY: setup setup-dev run test check fmt bench lock clean vendor
+.DEFAULT_GOAL := help
+help:
+	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
+	@echo "make check         lint, types, contracts   make bench  speed against peers    make fmt   format"
+
+setup: .venv/.setup-run
+setup-dev: .venv/.setup-dev
+
+.venv/.setup-run: requirements.lock pyproject.toml scripts/setup.sh scripts/vendor.sh
+	@bash scripts/setup.sh run "$(PYTHON)"
+	@touch $@
+
+.venv/.setup-dev: .venv/.setup-run requirements-dev.lock
+	@bash scripts/setup.sh dev "$(PYTHON)"
+	@touch $@
+
+run: setup
+	$(V)/erhai demo $(if $(ONCE),--once)
+
+test: setup-dev check
+	$(V)/python -m pytest tests
+
+check: setup-dev
+	$(V)/ruff format --check .
+	$(V)/ruff check .
+	$(V)/mypy
+	$(V)/lint-imports
+
+fmt: setup-dev
+	$(V)/ruff format .
+	$(V)/ruff check --fix .
+
+bench: setup-dev
+	$(V)/python -m bench
+
+# Renew the locks; they must name no registry host.
+lock:
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q pip-tools
+	for f in requirements requirements-dev; do .venv-lock/bin/pip-compile -q --upgrade --generate-hashes --allow-unsafe \
+	  --no-emit-index-url --no-emit-trusted-host --strip-extras -o $$f.lock $$f.in; done
+	rm -rf .venv-lock
+	! grep -nE '^--|https?://' requirements.lock requirements-dev.lock
+
+clean:
+	rm -rf .venv web/static/vendor tests/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-data

@@ -1,0 +1,1 @@
+"""A signed log that others can check. Knows nothing of tenders."""

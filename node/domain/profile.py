@@ -170,5 +170,7 @@ def parse_profile(data: Mapping[str, Any], sha256: bytes) -> Profile:
         if not isinstance(confirmed, bool):
             raise ProfileMalformed(f"{where}.confirmed", "must be true or false")
         value = _value(table.get("value"), unit, f"{where}.value")
-        rules[rule_id] = Rule(rule_id, value, unit, _texts(table, "cites", where), confirmed, str(table.get("text", "")))
+        rules[rule_id] = Rule(
+            rule_id, value, unit, _texts(table, "cites", where), confirmed, str(table.get("text", ""))
+        )
     return Profile(_text(data, "id", "profile"), version, _text(data, "name", "profile"), sha256, tuple(stages), rules)

@@ -82,3 +82,14 @@ class Head:
     origin: str
     seq: int
     leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where and when an event stands: what `evolve` may know of its entry besides the event."""
+
+    at_ms: int
+    actor: str
+    origin: str
+    seq: int
+    leaf: bytes

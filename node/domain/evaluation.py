@@ -1,0 +1,212 @@
+"""Evaluation as the lot records it (评标): start, preliminary review, clarification, correction, close, ranking. E12 to E14."""
+
+from dataclasses import dataclass
+
+from node.domain.sheet import CheckResult, CriterionMark
+from node.domain.values import Head
+
+
+@dataclass(frozen=True, slots=True)
+class StartEvaluation:
+    """Begin. The node makes a session key and wraps it to every venue node; only its commitment and the wraps are logged."""
+
+    session_commitment: bytes
+    wraps: tuple[tuple[str, bytes], ...]  # node code, session key sealed to that node
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationStarted:
+    """Members may submit: sheets seal to this session."""
+
+    session_commitment: bytes
+    wraps: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedChecklist:
+    """A member's checklist, opened by the node with the session key for the conclusion."""
+
+    member: str
+    ref: str
+    salt: bytes
+    results: tuple[CheckResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConcludePreliminary:
+    """Majority of members per bid and check decides. Filled by the node from the sheets that it holds."""
+
+    opened: tuple[OpenedChecklist, ...] = ()
+    heads: tuple[Head, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PreliminaryConcluded:
+    """The checklists that counted, and which bids go on."""
+
+    opened: tuple[OpenedChecklist, ...]
+    heads: tuple[Head, ...]
+    accepted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BidRejected:
+    """否决投标: one bid, on a listed ground (ZBT 51), by so many members."""
+
+    ref: str
+    ground: str
+    reason: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestClarification:
+    """澄清: in writing, on the committee's request; may not change the substance (ZBT 52)."""
+
+    ref: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClarificationRequested:
+    """Question no n."""
+
+    no: int
+    ref: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerClarification:
+    """The bidder's answer, as received."""
+
+    no: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClarificationAnswered:
+    """Answer to question no n."""
+
+    no: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectPrice:
+    """算术修正: the corrected price follows from the bid's own lines and words; refusal by the bidder means rejection."""
+
+    ref: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCorrected:
+    """The evaluation uses the corrected price; the bidder has agreed."""
+
+    ref: str
+    from_fen: int
+    to_fen: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedMarks:
+    """A member's marks on one bid, opened with the session key at the close."""
+
+    member: str
+    ref: str
+    salt: bytes
+    marks: tuple[CriterionMark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseScoring:
+    """评分结束. Filled by the node: the session key, the signed sheets' heads, their marks opened."""
+
+    session_key: bytes = b""
+    opened: tuple[OpenedMarks, ...] = ()
+    heads: tuple[Head, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringClosed:
+    """The session key is out: anyone can open the sealed sheets named by `heads` and compare."""
+
+    session_key: bytes
+    heads: tuple[Head, ...]
+    opened: tuple[OpenedMarks, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inconsistency:
+    """Members differ on an objective item, or a sum or range is wrong (87号令 64)."""
+
+    ref: str
+    criterion: str
+    kind: str  # objective-differs | out-of-range
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecheckOrdered:
+    """Before anything is ranked: members named must correct and sign again."""
+
+    inconsistencies: tuple[Inconsistency, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRecheck:
+    """All corrections are in: rank with them. Filled by the node with the new heads."""
+
+    heads: tuple[Head, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecheckClosed:
+    """Corrected sheets' heads."""
+
+    heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RankRow:
+    """One bid's result. Scores in text with their declared places; exact values as p/q."""
+
+    ref: str
+    price_fen: int
+    evaluated: str
+    price_score: str
+    price_exact: str
+    group_scores: tuple[tuple[str, str], ...]  # technical, business … after aggregation
+    total: str
+    rank: int
+    tie: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RankingComputed:
+    """Computed by the system, to the fen; never marked by anybody."""
+
+    benchmark: str  # "" for methods without
+    benchmark_exact: str
+    rows: tuple[RankRow, ...]
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteReport:
+    """评标报告 finished: its digest, and every member's word on it (heads of their sheets)."""
+
+    report_sha256: bytes
+    words: tuple[tuple[str, str, str], ...] = ()  # member, word, text
+    heads: tuple[Head, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCompleted:
+    """E15. Handed to the tenderer; the three days to publicity run from here (ZBT 54)."""
+
+    report_sha256: bytes
+    words: tuple[tuple[str, str, str], ...]
+    heads: tuple[Head, ...]

@@ -1,0 +1,75 @@
+"""Accounts of one node (人员): opaque numbers, roles, seats, PINs. Names live here, in an erasable file, never in the log.
+
+The file is TOML, 0600: [[person]] no, name, role, seats, pin_hash (scrypt), lots. The demo writes one with everybody in it.
+"""
+
+import hashlib
+import hmac
+import secrets
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.domain.values import Actor, Role
+
+
+@dataclass(frozen=True)
+class PeopleFault(Exception):  # noqa: N818
+    """The accounts file cannot be used."""
+
+    where: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may sign in here."""
+
+    no: str
+    name: str
+    role: Role
+    pin_hash: str
+    seat: str = ""
+    ref: str = ""  # a bidder's participation reference
+    member: str = ""  # an expert's member number in the lot
+    lot: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        """Return who this person is to the rules and the log."""
+        return Actor(self.no, self.role, self.seat)
+
+
+def hash_pin(pin: str, salt: bytes | None = None) -> str:
+    """Return salt and scrypt digest of a PIN, as text."""
+    salt = salt or secrets.token_bytes(16)
+    digest = hashlib.scrypt(pin.encode(), salt=salt, n=2**13, r=8, p=1, dklen=32)
+    return f"{salt.hex()}${digest.hex()}"
+
+
+def pin_fits(person: Person, pin: str) -> bool:
+    """Compare in constant time."""
+    salt, _, digest = person.pin_hash.partition("$")
+    if not digest:
+        return False
+    return hmac.compare_digest(hash_pin(pin, bytes.fromhex(salt)).partition("$")[2], digest)
+
+
+def load_people(path: Path | None) -> dict[str, Person]:
+    """Read the accounts file; an absent setting means nobody. Raises PeopleFault."""
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PeopleFault(str(path), str(error)) from error
+    people: dict[str, Person] = {}
+    for index, row in enumerate(table.get("person", [])):
+        try:
+            person = Person(**{**row, "role": Role(row["role"])})
+        except (TypeError, ValueError, KeyError) as error:
+            raise PeopleFault(f"{path}: person[{index}]", str(error)) from error
+        if person.no in people:
+            raise PeopleFault(f"{path}: person[{index}]", f"number {person.no} appears twice")
+        people[person.no] = person
+    return people

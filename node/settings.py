@@ -1,5 +1,6 @@
 """One TOML file, one frozen Settings. The field comments are the manual. An unknown key, a missing file or a value out of
-range: the node refuses to start and names it."""
+range: the node refuses to start and names it.
+"""
 
 import tomllib
 from dataclasses import dataclass

@@ -1,0 +1,229 @@
+"""One SQLite file, one writer thread, group commit (存储).
+
+What is true after `write` returns: the change is on disk (WAL, synchronous=FULL). Jobs that wait while a transaction is
+being committed run together in the next one, each in its own savepoint: one fsync for all, and one job's refusal undoes
+only that job. A failed commit (disk full, I/O error) fails every job of the group and changes nothing.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from node.faultpoints import passing
+
+T = TypeVar("T")
+
+# Versions before this one can lose WAL contents when two connections checkpoint at once.
+SAFE_SQLITE = (3, 51, 3)
+_GROUP = 1_024
+_READERS = 3
+
+
+@dataclass(frozen=True)
+class StoreFault(Exception):  # noqa: N818 - the family suffix is Fault
+    """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do."""
+
+    what: str
+    path: str
+    why: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.what} {self.path}: {self.why}" + (f" ({self.hint})" if self.hint else "")
+
+
+def assert_sqlite() -> None:
+    """Refuse to start on a library with the WAL-reset bug."""
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < SAFE_SQLITE:
+        raise StoreFault(
+            "open", "SQLite library", f"version {apsw.sqlite_lib_version()} can lose commits", "use 3.51.3"
+        )
+
+
+def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
+    """Open a connection with the pragmas that durability hangs on."""
+    assert_sqlite()
+    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    try:
+        db = apsw.Connection(str(path), flags=flags)
+        db.set_busy_timeout(5_000)
+        if not readonly:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA wal_autocheckpoint=4000")
+        db.execute("PRAGMA foreign_keys=ON")
+        db.execute("PRAGMA cache_size=-32000")
+    except apsw.Error as error:
+        raise StoreFault("open", str(path), str(error), "check the disk and the folder's rights") from error
+    return db
+
+
+@dataclass(slots=True)
+class _Job:
+    fn: Callable[[apsw.Connection], Any]
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Store:
+    """The database of a node. `before_commit` and `after_commit` run on the writer thread around every commit;
+    `after_rollback` when a whole group failed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and start the writer thread."""
+        self.path = path
+        self._db = connect(path)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
+        self._local = threading.local()
+        self._read_connections: list[apsw.Connection] = []
+        self.before_commit: Callable[[apsw.Connection], None] = lambda _db: None
+        self.after_commit: Callable[[], None] = lambda: None
+        self.after_rollback: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
+        self._closed = False
+        self.broken: StoreFault | None = None
+
+    def start(self) -> None:
+        """Start the writer thread; before this only `setup` may touch the database."""
+        self._thread.start()
+
+    def setup(self, fn: Callable[[apsw.Connection], T]) -> T:
+        """Run once, before `start`, in a transaction of its own."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            result = fn(self._db)
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        return result
+
+    async def write(self, fn: Callable[[apsw.Connection], T]) -> T:
+        """Run `fn` on the writer thread inside a transaction; returns after the FULL commit."""
+        if self._closed:
+            raise StoreFault("write", str(self.path), "the store is closed")
+        if self.broken is not None:
+            raise self.broken
+        loop = asyncio.get_running_loop()
+        job = _Job(fn, loop, loop.create_future())
+        self._jobs.put(job)
+        result: T = await job.future
+        return result
+
+    async def read(self, fn: Callable[[apsw.Connection], T]) -> T:
+        """Run `fn` on a read connection in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, fn)
+
+    def _read(self, fn: Callable[[apsw.Connection], T]) -> T:
+        db = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = connect(self.path, readonly=True)
+            self._read_connections.append(db)
+        db.execute("BEGIN")
+        try:
+            return fn(db)
+        finally:
+            db.execute("COMMIT")
+
+    async def close(self) -> None:
+        """Finish what waits, then close every connection."""
+        self._closed = True
+        self._jobs.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        self._readers.shutdown(wait=True)
+        for db in self._read_connections:
+            db.close()
+        self._db.close()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            first = self._jobs.get()
+            if first is None:
+                return
+            group = [first]
+            while len(group) < _GROUP:
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if job is None:
+                    stopping = True
+                    break
+                group.append(job)
+            self._commit(group)
+            self._release(group)
+
+    def _commit(self, group: list[_Job]) -> None:
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for job in group:
+                self._one(db, job)
+            self.before_commit(db)
+            passing("before-commit")
+            db.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever and nothing was recorded
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            self.after_rollback()
+            fault = StoreFault("commit", str(self.path), str(error), "free space on the disk, then try again")
+            for job in group:
+                job.error = job.error if job.error and not isinstance(job.error, apsw.Error) else fault
+            return
+        passing("after-commit")
+        try:
+            self.after_commit()
+        except OSError as error:
+            # On disk, but not fenced: nothing is acknowledged, and nothing more is written until a restart has checked.
+            self.broken = StoreFault("fence", str(self.path), str(error), "check the disk, then restart the node")
+            for job in group:
+                job.error = job.error or self.broken
+        passing("fenced")
+
+    @staticmethod
+    def _one(db: apsw.Connection, job: _Job) -> None:
+        db.execute("SAVEPOINT job")
+        passing("job-begun")
+        try:
+            job.result = job.fn(db)
+        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the caller gets it; only this job is undone
+            job.error = error
+            db.execute("ROLLBACK TO job")
+        db.execute("RELEASE job")
+
+    @staticmethod
+    def _release(group: list[_Job]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        for job in group:
+            by_loop.setdefault(job.loop, []).append(job)
+        for loop, jobs in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_answer, jobs)
+        passing("released")
+
+
+def _answer(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.future.cancelled():
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)

@@ -1,6 +1,14 @@
 """Project and lot (项目与标段): registration, filing with the supervisor, rounds, suspension, the ways a round ends. E01, E02."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from node.domain.guards import require_digest, require_one_of, require_text
+from node.domain.refused import NotOffered, Refused
+from node.domain.values import Asked, Recorded
+
+if TYPE_CHECKING:
+    from node.domain.lot import LotState
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +199,158 @@ class RetenderStarted:
 
     round_no: int
     text: str
+
+
+FILING_OUTCOMES = ("no-problem", "rectify", "return")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectState:
+    """What is fixed for life, the round, the filing, and whether the procedure stands still or has ended."""
+
+    lot: LotRegistered | None = None
+    round_no: int = 0
+    filing: str = ""  # "" | submitted | an outcome
+    filed_round: int = 0  # the round in which the supervisor last found no problem
+    suspended: Suspended | None = None
+    suspended_at_ms: int = 0
+    suspended_by: str = ""  # role
+    ended: str = ""  # "" | round-failed | scrapped | terminated
+
+
+def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]:
+    """Return the events of registering and filing a lot. Raises Refused. Standstills and failures have their own rules."""
+    match command:
+        case RegisterLot():
+            return _register(lot.project, command, asked)
+        case SubmitFiling():
+            return _submit_filing(lot.project, command, asked)
+        case DecideFiling():
+            return _decide_filing(lot.project, command)
+        case _:
+            raise NotOffered("lot/", type(command).__name__)
+
+
+def evolve(state: ProjectState, event: object, recorded: Recorded) -> ProjectState:
+    """Return the state after one of this subject's events."""
+    match event:
+        case LotRegistered():
+            return replace(state, lot=event, round_no=1)
+        case FilingSubmitted():
+            return replace(state, filing="submitted")
+        case FilingDecided(outcome=outcome):
+            filed = state.round_no if outcome == "no-problem" else state.filed_round
+            return replace(state, filing=outcome, filed_round=filed)
+        case Suspended():
+            role = recorded.actor.partition(":")[0]
+            return replace(state, suspended=event, suspended_at_ms=recorded.at_ms, suspended_by=role)
+        case Resumed():
+            return replace(state, suspended=None, suspended_at_ms=0, suspended_by="")
+        case RoundFailed():
+            return replace(state, ended="round-failed")
+        case ProcedureScrapped():
+            return replace(state, ended="scrapped")
+        case ProcedureTerminated():
+            return replace(state, ended="terminated", suspended=None, suspended_at_ms=0, suspended_by="")
+        case RetenderStarted(round_no=round_no):
+            return replace(state, ended="", round_no=round_no)
+        case _:
+            return state
+
+
+def filed(state: ProjectState, asked: Asked) -> bool:
+    """Whether the supervisor's opinion lets the notice of this round go out."""
+    if state.lot is None or state.filing != "no-problem":
+        return False
+    refile = asked.profile(state.lot.profile_id).flag("retender-refiling")
+    return not refile or state.filed_round == state.round_no
+
+
+def _register(state: ProjectState, command: RegisterLot, asked: Asked) -> tuple[LotRegistered]:
+    if state.lot is not None:
+        raise Refused("lot-registered-already", rule="identifiers-for-life", value=command.lot_code)
+    known = {profile.id: profile for profile in asked.profiles}
+    require_one_of(command.profile_id, sorted(known), "profile_id")
+    profile = known[command.profile_id]
+    require_one_of(command.category, ("works", "goods", "services"), "category")
+    require_one_of(command.method, ("open", "invited"), "method")
+    require_text(project_name=command.project_name, lot_name=command.lot_name, tenderer_name=command.tenderer_name)
+    if not (command.approval_ref.strip() and command.funds_ref.strip()):
+        raise Refused("approval-or-funds-missing", rule="approved-and-funded", cites=("ZB 9", "ZBT 7"))
+    if command.agency_uscc and not (command.agency_name.strip() and command.agency_contract_ref.strip()):
+        raise Refused("agency-contract-missing", rule="written-agency-contract", cites=("ZBT 14",))
+    if command.agency_uscc == command.tenderer_uscc:
+        raise Refused(
+            "agency-is-tenderer", rule="agency-independent", value=command.agency_uscc, cites=("ZB 13", "ZB 14")
+        )
+    if command.estimate_fen <= 0:
+        raise Refused("estimate-missing", rule="estimate-positive", value=str(command.estimate_fen))
+    warnings = _code_warnings(command)
+    confirmed_by = command.warnings_confirmed_by
+    if warnings and confirmed_by in {"", asked.actor.person}:
+        raise Refused(
+            "code-needs-second-person",
+            rule="check-digit",
+            value=", ".join(warnings),
+            cites=("GB 32100-2015",),
+            facts=(("warnings", ", ".join(warnings)),),
+        )
+    return (
+        LotRegistered(
+            **{name: getattr(command, name) for name in _CARRIED},
+            profile_version=profile.version,
+            profile_sha256=profile.sha256,
+            warnings=warnings,
+            warnings_confirmed_by=confirmed_by if warnings else "",
+            owner_node=asked.node,
+        ),
+    )
+
+
+def _code_warnings(command: RegisterLot) -> tuple[str, ...]:
+    return ()
+
+
+_CARRIED = tuple(field.name for field in fields(RegisterLot) if field.name != "warnings_confirmed_by")
+
+
+def _submit_filing(state: ProjectState, command: SubmitFiling, asked: Asked) -> tuple[FilingSubmitted]:
+    require_digest(plan_sha256=command.plan_sha256)
+    if state.filing == "submitted":
+        raise Refused("filing-pending", rule="one-filing-at-a-time")
+    if state.filing == "no-problem" and filed(state, asked):
+        raise Refused("filing-settled", rule="one-filing-a-round")
+    return (FilingSubmitted(command.plan_sha256, command.text),)
+
+
+def _decide_filing(state: ProjectState, command: DecideFiling) -> tuple[FilingDecided]:
+    if state.filing != "submitted":
+        raise Refused("no-filing-to-decide", rule="filing-submitted-first")
+    require_one_of(command.outcome, FILING_OUTCOMES, "outcome")
+    if command.outcome != "no-problem":
+        require_text(opinion=command.opinion)
+    return (FilingDecided(command.outcome, command.opinion),)
+
+
+COMMANDS: tuple[type, ...] = (
+    RegisterLot,
+    SubmitFiling,
+    DecideFiling,
+    Suspend,
+    Resume,
+    DeclareRoundFailed,
+    ScrapProcedure,
+    TerminateProcedure,
+    StartRetender,
+)
+EVENTS: tuple[type, ...] = (
+    LotRegistered,
+    FilingSubmitted,
+    FilingDecided,
+    Suspended,
+    Resumed,
+    RoundFailed,
+    ProcedureScrapped,
+    ProcedureTerminated,
+    RetenderStarted,
+)

@@ -18,9 +18,22 @@ MAX_ENTRY = 65_535
 MAX_DEPTH = 16
 """Arrays within arrays."""
 VERSION = 1
+_BLOB = "blob:"
 _PLAIN = frozenset({str, int, bytes, bool, type(None)})
 
-__all__ = ["MAX_DEPTH", "MAX_ENTRY", "VERSION", "Entry", "Malformed", "decode", "encode", "pack", "unpack"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_ENTRY",
+    "VERSION",
+    "Entry",
+    "Malformed",
+    "blob_reference",
+    "blobs_of",
+    "decode",
+    "encode",
+    "pack",
+    "unpack",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +41,8 @@ class Entry:
     """One accepted command's events, with who asked and when (记录).
 
     `seq` is the entry's index in the log of `origin`; `at_ms` POSIX milliseconds, never used for order; `clock_quality`
-    one word; `command_id` 16 bytes; `events` as (name, version, fields); `evidence` byte strings or texts beside them: one
-    of 32 bytes is the SHA-256 of a blob.
+    one word; `command_id` 16 bytes; `events` as (name, version, fields); `evidence` byte strings or texts beside them, a blob
+    by its `blob_reference`.
     """
 
     version: int
@@ -42,6 +55,17 @@ class Entry:
     actor: str
     events: tuple[tuple[str, int, tuple[object, ...]], ...]
     evidence: tuple[bytes | str, ...] = ()
+
+
+def blob_reference(sha256: bytes) -> str:
+    """Return the text by which an entry's evidence names a blob; a bundle must bring the blob along."""
+    return _BLOB + sha256.hex()
+
+
+def blobs_of(entry: Entry) -> list[str]:
+    """Return the SHA-256, in hex, of every blob that the entry's evidence names."""
+    texts = (item for item in entry.evidence if isinstance(item, str))
+    return [text.removeprefix(_BLOB) for text in texts if text.startswith(_BLOB)]
 
 
 def pack(value: object) -> bytes:

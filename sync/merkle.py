@@ -8,7 +8,6 @@ tlog-mirror uses it. The range [i, i+1) gives the inclusion proof of RFC 6962 2.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Protocol, Self
 
 from sync.tampered import Malformed, Problem, Tampered
@@ -111,22 +110,6 @@ class MemoryHashes:
         if level >= len(self._levels) or end > len(self._levels[level]):
             raise IndexError(level, start, end)
         return self._levels[level][start:end]
-
-
-class Within:
-    """A HashReader for ranges that lie partly in the log and partly in leaves just received (checks of a package)."""
-
-    def __init__(self, held: HashReader, held_size: int, start: int, leaves: Sequence[bytes]) -> None:
-        """Read leaves from `start` on from `leaves`, what lies before from `held`."""
-        self._held, self._held_size, self._start, self._leaves = held, held_size, start, leaves
-
-    def hashes(self, level: int, start: int, end: int) -> Sequence[bytes]:
-        """Return leaves from both sources; higher levels only from the log that is held."""
-        if level:
-            return self._held.hashes(level, start, end)
-        border = min(max(start, self._start), end)
-        old = self._held.hashes(0, start, border) if start < border else ()
-        return list(chain(old, self._leaves[border - self._start : end - self._start] if border < end else ()))
 
 
 def subtree_hash(reader: HashReader, start: int, end: int) -> bytes:

@@ -23,9 +23,14 @@ def load_profile(path: Path) -> Profile:
 
 
 def load_profiles(folder: Path = PROFILES) -> tuple[Profile, ...]:
-    """Return every profile of a folder, by file name. Raises ProfileMalformed when two files claim one id."""
+    """Return every profile of a folder, by file name. Raises ProfileMalformed when two files claim one id.
+
+    Calendars and code tables lie in the same folder and are other things: `node/calendars.py`, `node/code_tables.py`.
+    """
     profiles: dict[str, Profile] = {}
     for path in sorted(folder.glob("*.toml")):
+        if path.stem == "codes" or path.stem.startswith("calendar-"):
+            continue
         profile = load_profile(path)
         if profile.id in profiles:
             raise ProfileMalformed(path.name, f"second profile with id {profile.id}")

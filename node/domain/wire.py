@@ -83,7 +83,7 @@ def encode(event: Any) -> tuple[str, int, tuple[Any, ...]]:
     if isinstance(event, Unrecognised):
         return event.name, event.version, event.fields
     name = NAMES[type(event)]
-    return name, VERSIONS.get(name, 1), tuple(_plain(getattr(event, field.name)) for field in fields(event))
+    return name, VERSIONS.get(name, 1), tuple(to_plain(getattr(event, field.name)) for field in fields(event))
 
 
 def decode(name: str, version: int, raw: Sequence[Any]) -> Any:
@@ -98,11 +98,12 @@ def decode(name: str, version: int, raw: Sequence[Any]) -> Any:
     return _dataclass(event, raw, name)
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Return a value as nested tuples of nil, bool, int, str and bytes."""
     if is_dataclass(value):
-        return tuple(_plain(getattr(value, field.name)) for field in fields(value))
+        return tuple(to_plain(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
+        return tuple(to_plain(item) for item in value)
     if value is None or isinstance(value, bool | int | str | bytes):
         return value
     raise WireMalformed(type(value).__name__, "", "events hold only nil, bool, int, str, bytes and arrays")
@@ -112,6 +113,11 @@ def _plain(value: Any) -> Any:
 def _shape(kind: type) -> tuple[tuple[str, Any], ...]:
     hints = get_type_hints(kind)
     return tuple((field.name, hints[field.name]) for field in fields(kind))
+
+
+def from_plain(kind: type, raw: Any) -> Any:
+    """Return a dataclass of this kind from its plain fields. Raises WireMalformed."""
+    return _dataclass(kind, raw, kind.__name__)
 
 
 def _dataclass(kind: type, raw: Any, name: str) -> Any:

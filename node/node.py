@@ -1,0 +1,491 @@
+"""What pages, the control socket and the command line talk to: one node (节点), its commands, its answers.
+
+`submit` records a command as it is. The other verbs first do what the rules cannot: seal, open, gather (node/sealing.py).
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import apsw
+from sync.blobs import BlobFault, BlobStore
+
+from node import personal, sealing
+from node.bid_file import open_bid
+from node.clock import Clock
+from node.domain import bond as bond_rules
+from node.domain.bidding import BidContent
+from node.domain.bond import BondFacts, RecordBond
+from node.domain.evaluation import CloseRecheck, CloseScoring, CompleteReport, ConcludePreliminary
+from node.domain.lot import LotState
+from node.domain.notice import RegisterParticipation
+from node.domain.objection import RaiseObjection
+from node.domain.opening import OpenBid
+from node.domain.panel import FormCommittee, Member, ReplaceMember
+from node.domain.profile import Profile
+from node.domain.refused import Refused
+from node.domain.sheet import ChecklistSubmitted, MarksSubmitted, SheetSigned, SubmitChecklist, SubmitMarks
+from node.domain.streams import lot_stream, sheet_stream
+from node.domain.values import Actor, Head
+from node.feed import Feed
+from node.people import Person
+from node.receipts import Reach, Receipt, place_of, receipt_of
+from node.recorder import NodeFault, Recorder
+from node.room_key import RoomKey
+from node.settings import Settings
+from node.store import Store
+from node.views import review as review_view
+from sync import codec
+from sync.keys import NodeKeys, name_base
+from sync.log import LogFault, origins, reached, read_entry
+from sync.seal import SealFault
+from sync.status import PeerStatus
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BidderIdentity:
+    """Who takes the documents. Sealed until the opening."""
+
+    name: str
+    uscc: str
+    contact: str
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class BondIdentity:
+    """Who paid a bond, from which account. Sealed until the opening."""
+
+    payer: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberIdentity:
+    """One committee member as the desk enters it; the name is sealed until the result."""
+
+    no: str
+    kind: str
+    person: str  # opaque account number
+    venue_node: str
+    seat: str
+    name: str
+    id_no: str
+    phone: str
+    employer: str
+    supervisor_staff: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The node's links as the bar shows them."""
+
+    peers: tuple[PeerStatus, ...]
+    clock_quality: str
+    at_ms: int
+    writable: bool
+    why_not: str
+
+
+class Node:
+    """A started node."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        recorder: Recorder,
+        keys: NodeKeys,
+        room_key: RoomKey | None,
+        blobs: BlobStore,
+        feed: Feed,
+        clock: Clock,
+        people: dict[str, Person],
+        profiles: tuple[Profile, ...],
+    ) -> None:
+        """Wire the parts; node/start.py makes them."""
+        self.settings = settings
+        self.store = store
+        self.recorder = recorder
+        self.keys = keys
+        self.blobs = blobs
+        self.feed = feed
+        self.clock = clock
+        self.people = people
+        self.profiles = profiles
+        self.stopped: NodeFault | None = None
+        self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
+        self._room_key = room_key
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    async def submit(self, stream: str, command: Any, *, command_id: bytes, actor: Actor) -> Receipt:
+        """Record one command. Raises Refused, NodeFault or StoreFault; then nothing was recorded."""
+        return await self._record(stream, lambda _db: command, command_id, actor)
+
+    async def _record(
+        self, stream: str, prepare: Callable[[apsw.Connection], Any], command_id: bytes, actor: Actor
+    ) -> Receipt:
+        """Record the command that `prepare` makes on the writer thread, where it sees what the rules will see."""
+        if self.stopped is not None:
+            raise self.stopped
+
+        def job(db: apsw.Connection) -> Receipt:
+            return self.recorder.record(db, stream, lambda: prepare(db), command_id=command_id, actor=actor)
+
+        return await self.store.write(job)
+
+    async def register_participation(
+        self, lot_code: str, identity: BidderIdentity, *, command_id: bytes, actor: Actor
+    ) -> Receipt:
+        """A bidder takes the documents; who it is is sealed to the room and kept erasable. The ref follows command_id."""
+        ref = sealing.ref_of(command_id)
+        bound = personal.bind("bidder", (identity.name, identity.uscc, identity.contact, identity.phone))
+        sealed = self._room().seal(personal.packed(bound), f"erhai-participation-v1\n{lot_code}\n{ref}\n".encode())
+
+        def prepare(db: apsw.Connection) -> RegisterParticipation:
+            personal.keep(db, bound)
+            return RegisterParticipation(ref, bound.commitment, sealed)
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    async def record_bond(
+        self, lot_code: str, facts: BondFacts, identity: BondIdentity, *, command_id: bytes, actor: Actor
+    ) -> Receipt:
+        """A bond arrived; its facts are judged now and logged only under seal. `facts.verdict` is ignored."""
+        fields = (identity.payer, identity.account)
+        bound = personal.bind("payer", fields)
+        plain = codec.pack(
+            (personal.packed(bound), facts.form, facts.amount_fen, facts.posted_at_ms, facts.valid_to_ms)
+        )
+        sealed = self._room().seal(plain, f"erhai-bond-v1\n{lot_code}\n{facts.ref}\n".encode())
+
+        def prepare(db: apsw.Connection) -> RecordBond:
+            personal.keep(db, bound)
+            return RecordBond(
+                ref=facts.ref,
+                form=facts.form,
+                amount_fen=facts.amount_fen,
+                posted_at_ms=facts.posted_at_ms,
+                valid_to_ms=facts.valid_to_ms,
+                commitment=bound.commitment,
+                sealed=sealed,
+            )
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    async def open_bid(self, lot_code: str, ref: str, *, command_id: bytes, actor: Actor) -> Receipt:
+        """Open one bid's seal and record the outcome, with whose fault a failure was.
+
+        Stored bytes that no longer have the receipted digest, or no room key: the platform's fault. Bytes as receipted
+        that do not open, or hold no bid for this lot, round and participant: the bidder's.
+        """
+
+        def prepare(db: apsw.Connection) -> OpenBid:
+            lot = self._lot(db, lot_code)
+            held = lot.bidding.of(ref)
+            if held is None:
+                raise Refused("unknown-bid", rule="opened-bids-were-received", value=ref)
+            content, fault, reason = self._unsealed(lot, ref, held.sha256)
+            return OpenBid(ref, content, self._bond_facts(lot, ref), fault, reason)
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    def _unsealed(self, lot: LotState, ref: str, sha256: bytes) -> tuple[BidContent | None, str, str]:
+        if self._room_key is None:
+            return None, "platform", "no-room-key"
+        try:
+            sealed = self.blobs.get(sha256)
+        except BlobFault:
+            return None, "platform", "stored-file-damaged"
+        try:
+            content = open_bid(sealed, self._room_key, lot_code=lot.lot_code, round_no=lot.round_no, ref=ref)
+        except SealFault as error:
+            return None, "bidder", error.reason
+        return content, "", ""
+
+    def _bond_facts(self, lot: LotState, ref: str) -> BondFacts:
+        record = lot.bonds.of(ref)
+        profile = next(profile for profile in self.profiles if profile.id == lot.profile_id)
+        form, amount_fen, posted_at_ms, valid_to_ms = "", 0, 0, 0
+        if record is not None:
+            plain = self._room().open(record.sealed, f"erhai-bond-v1\n{lot.lot_code}\n{ref}\n".encode())
+            _who, form, amount_fen, posted_at_ms, valid_to_ms = codec.unpack(plain)
+        word = bond_rules.verdict(
+            lot,
+            profile,
+            form=form,
+            amount_fen=amount_fen,
+            posted_at_ms=posted_at_ms,
+            valid_to_ms=valid_to_ms,
+        )
+        return BondFacts(ref, form, amount_fen, posted_at_ms, valid_to_ms, word)
+
+    async def raise_objection(
+        self, lot_code: str, kind: str, text: str, who: BidderIdentity, *, command_id: bytes, actor: Actor
+    ) -> Receipt:
+        """An objection; who objects is sealed to the room and kept erasable."""
+        bound = personal.bind("objector", (who.name, who.uscc, who.contact, who.phone))
+        sealed = self._room().seal(personal.packed(bound), f"erhai-objection-v1\n{lot_code}\n".encode())
+
+        def prepare(db: apsw.Connection) -> RaiseObjection:
+            personal.keep(db, bound)
+            return RaiseObjection(kind, text, bound.commitment, sealed)
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    async def form_committee(
+        self, lot_code: str, how: str, members: tuple[MemberIdentity, ...], *, command_id: bytes, actor: Actor
+    ) -> Receipt:
+        """Enter the committee; names are sealed to the room and kept erasable."""
+        bound = [self._bind_member(lot_code, member) for member in members]
+
+        def prepare(db: apsw.Connection) -> FormCommittee:
+            for _member, data in bound:
+                personal.keep(db, data)
+            return FormCommittee(how, tuple(member for member, _ in bound))
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    async def replace_member(
+        self,
+        lot_code: str,
+        no: str,
+        reason: str,
+        text: str,
+        successor: MemberIdentity,
+        *,
+        command_id: bytes,
+        actor: Actor,
+    ) -> Receipt:
+        """Replace a member; the successor's name is sealed like the others'."""
+        member, data = self._bind_member(lot_code, successor)
+
+        def prepare(db: apsw.Connection) -> ReplaceMember:
+            personal.keep(db, data)
+            return ReplaceMember(no, reason, text, member)
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    def _bind_member(self, lot_code: str, who: MemberIdentity) -> tuple[Member, personal.Personal]:
+        data = personal.bind("expert", (who.name, who.id_no, who.phone, who.employer))
+        sealed = self._room().seal(personal.packed(data), f"erhai-member-v1\n{lot_code}\n{who.no}\n".encode())
+        member = Member(
+            no=who.no,
+            kind=who.kind,
+            person=who.person,
+            venue_node=who.venue_node,
+            seat=who.seat,
+            commitment=data.commitment,
+            sealed=sealed,
+            supervisor_staff=who.supervisor_staff,
+        )
+        return member, data
+
+    async def start_evaluation(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
+        """Begin the evaluation with a fresh session key for the venue nodes of the committee."""
+
+        def prepare(db: apsw.Connection) -> Any:
+            lot = self._lot(db, lot_code)
+            venues = {member.venue_node for member in lot.panel.members} | {self.settings.node}
+            publics = {node: self._sealing_public(node) for node in venues}
+            return sealing.start_evaluation(lot_code, lot.round_no, publics)
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    def _sealing_public(self, node: str) -> bytes:
+        if node == self.settings.node:
+            return self.keys.sealing_public
+        peer = self.settings.peer(node)
+        if peer is None or not peer.sealing_public:
+            raise Refused("unknown-venue", rule="venues-are-enrolled", value=node)
+        return bytes.fromhex(peer.sealing_public)
+
+    async def submit_marks(
+        self, lot_code: str, member: str, command: SubmitMarks, *, command_id: bytes, actor: Actor
+    ) -> Receipt:
+        """Record a member's marks on one bid, sealed to the session."""
+        return await self._record_sealed(
+            lot_code, member, command, sealing.seal_marks, command_id=command_id, actor=actor
+        )
+
+    async def submit_checklist(
+        self, lot_code: str, member: str, command: SubmitChecklist, *, command_id: bytes, actor: Actor
+    ) -> Receipt:
+        """Record a member's preliminary review of one bid, sealed to the session."""
+        return await self._record_sealed(
+            lot_code, member, command, sealing.seal_checklist, command_id=command_id, actor=actor
+        )
+
+    async def _record_sealed(
+        self,
+        lot_code: str,
+        member: str,
+        command: Any,
+        seal: Callable[..., Any],
+        *,
+        command_id: bytes,
+        actor: Actor,
+    ) -> Receipt:
+        def prepare(db: apsw.Connection) -> Any:
+            round_no = self._lot(db, lot_code).round_no
+            stream = sheet_stream(lot_code, round_no, member)
+            return seal(stream, command, sealing.session_key(db, lot_code, round_no, self.keys))
+
+        lot = await self.state(lot_stream(lot_code))
+        return await self._record(sheet_stream(lot_code, lot.round_no, member), prepare, command_id, actor)
+
+    async def submit_sheet(
+        self, lot_code: str, member: str, command: Any, *, command_id: bytes, actor: Actor
+    ) -> Receipt:
+        """Record any other command of a member's sheet (sign-in, recusal, signature, word on the report)."""
+        lot = await self.state(lot_stream(lot_code))
+        return await self.submit(
+            sheet_stream(lot_code, lot.round_no, member), command, command_id=command_id, actor=actor
+        )
+
+    async def conclude_preliminary(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
+        """Open every member's checklists with the session key and conclude the preliminary review."""
+
+        def prepare(db: apsw.Connection) -> ConcludePreliminary:
+            opened, heads = self._gather(db, lot_code, ChecklistSubmitted, sealing.open_checklist)
+            return ConcludePreliminary(opened, heads)
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    async def close_scoring(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
+        """Open every signed sheet, release the session key, rank."""
+
+        def prepare(db: apsw.Connection) -> CloseScoring:
+            lot = self._lot(db, lot_code)
+            self._all_signed(db, lot)
+            opened, heads = self._gather(db, lot_code, MarksSubmitted, sealing.open_marks)
+            return CloseScoring(sealing.session_key(db, lot_code, lot.round_no, self.keys), opened, heads)
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    def _all_signed(self, db: apsw.Connection, lot: LotState) -> None:
+        """Refuse before any seal is touched: the session key leaves only when every member has signed."""
+        unsigned = []
+        for member in lot.panel.members:
+            stream = sheet_stream(lot.lot_code, lot.round_no, member.no)
+            signed = [event for *_, events in sealing.entries_of(db, stream) for event in events]
+            if not any(isinstance(event, SheetSigned) for event in signed):
+                unsigned.append(member.no)
+        if unsigned:
+            raise Refused("sheets-unsigned", rule="all-sheets-signed", value=", ".join(unsigned))
+
+    async def close_recheck(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
+        """All corrections are in: rank with them."""
+
+        def prepare(db: apsw.Connection) -> CloseRecheck:
+            return CloseRecheck(self._heads(db, self._lot(db, lot_code)))
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    async def complete_report(self, lot_code: str, report_sha256: bytes, *, command_id: bytes, actor: Actor) -> Receipt:
+        """Gather every member's word on this report and complete it."""
+
+        def prepare(db: apsw.Connection) -> CompleteReport:
+            lot = self._lot(db, lot_code)
+            words = []
+            for member in lot.panel.members:
+                state = self.recorder.state(db, sheet_stream(lot_code, lot.round_no, member.no))
+                if state.report_word:
+                    words.append((member.no, state.report_word, state.report_text))
+            return CompleteReport(report_sha256, tuple(words), self._heads(db, lot))
+
+        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+
+    def _gather(
+        self, db: apsw.Connection, lot_code: str, kind: type, open_sealed: Callable[..., Any]
+    ) -> tuple[tuple[Any, ...], tuple[Head, ...]]:
+        lot = self._lot(db, lot_code)
+        key = sealing.session_key(db, lot_code, lot.round_no, self.keys)
+
+        def open_one(stream: str, member: str) -> tuple[Any, ...]:
+            newest = sealing.newest_sealed(db, stream, kind)
+            return tuple(open_sealed(stream, member, ref, event.sealed, key) for ref, event in newest.items())
+
+        return sealing.gather(db, lot_code, lot.round_no, tuple(m.no for m in lot.panel.members), open_one)
+
+    def _heads(self, db: apsw.Connection, lot: LotState) -> tuple[Head, ...]:
+        streams_ = [sheet_stream(lot.lot_code, lot.round_no, member.no) for member in lot.panel.members]
+        return tuple(head for head in (sealing.head_of(db, stream) for stream in streams_) if head is not None)
+
+    def _lot(self, db: apsw.Connection, lot_code: str) -> LotState:
+        state = self.recorder.state(db, lot_stream(lot_code))
+        if not isinstance(state, LotState):
+            raise Refused("unknown-event", rule="known-events-only", value=state.name)
+        return state
+
+    def _room(self) -> RoomKey:
+        if self._room_key is None:
+            raise NodeFault("this node holds no room key", "copy room.key from the room's other node")
+        return self._room_key
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    async def state(self, stream: str) -> Any:
+        """Return the folded state of a stream, own or mirrored."""
+        cached = self.recorder.peek(stream)
+        if cached is not None:
+            return cached
+        return await self.store.write(lambda db: self.recorder.state(db, stream))
+
+    async def read(self, fn: Callable[[apsw.Connection], T]) -> T:
+        """Run a query on a read connection."""
+        return await self.store.read(fn)
+
+    async def receipt(self, number: str) -> Receipt | None:
+        """Return the receipt with this number, of any log held here."""
+
+        def find(db: apsw.Connection) -> Receipt | None:
+            place = place_of(number, origins(db))
+            if place is None:
+                return None
+            try:
+                body = read_entry(db, *place)
+            except LogFault:
+                return None
+            return receipt_of(body, codec.decode(body))
+
+        return await self.store.read(find)
+
+    async def reach(self, origin: str, seq: int) -> Reach:
+        """Return how far an entry has travelled."""
+        kinds = {f"{name_base(peer.origin)}/m": (peer.kind, peer.name) for peer in self.settings.peers}
+        mine = f"{name_base(self.settings.origin)}/m"
+        kinds[mine] = ("prefecture" if self.settings.is_prefecture else "room", self.settings.node)
+
+        def find(db: apsw.Connection) -> Reach:
+            entry = codec.decode(read_entry(db, origin, seq))
+            witnessed, received = [], []
+            for cosigned in reached(db, origin, seq):
+                kind, name = kinds.get(cosigned.cosigner, ("room", cosigned.cosigner))
+                (received if kind == "prefecture" else witnessed).append(name)
+            lot_code = entry.stream.split("/")[1] if "/" in entry.stream else ""
+            reviewed = review_view.is_reviewed(db, origin, seq, lot_code)
+            return Reach(entry.at_ms, tuple(witnessed), tuple(received), reviewed)
+
+        return await self.store.read(find)
+
+    async def personal(self, commitment: bytes) -> personal.Personal | None:
+        """Return erasable data behind a commitment, if it is kept here."""
+        return await self.store.read(lambda db: personal.find(db, commitment))
+
+    def links(self) -> Links:
+        """Return the state of the node's links and clock for the bar."""
+        reading = self.clock.now()
+        fault = self.stopped or self.store.broken
+        return Links(self.peer_status(), str(reading.quality), reading.at_ms, fault is None, str(fault or ""))
+
+    async def close(self) -> None:
+        """Close the feed and the store."""
+        self.feed.close()
+        await asyncio.sleep(0)
+        await self.store.close()

@@ -1,0 +1,72 @@
+"""Erasable personal data (个人信息): names, numbers, phones. The log holds salted commitments only; these rows can go.
+
+Erasing a row leaves the log whole and verifiable: the commitment stays, nobody can tell any more of whom. The rows are in
+the node's database, not derived from the log: `erhai rebuild` keeps them.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+import apsw
+
+from sync.codec import pack, unpack
+from sync.seal import commitment
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS personal (
+    commitment BLOB PRIMARY KEY,
+    kind TEXT NOT NULL,
+    salt BLOB NOT NULL,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """One person's data with the salt that binds it to its commitment."""
+
+    commitment: bytes
+    kind: str  # bidder | expert | objector
+    salt: bytes
+    fields: tuple[str, ...]
+
+
+def bind(kind: str, fields: tuple[str, ...]) -> Personal:
+    """Return the data with a fresh salt and its commitment; nothing is stored."""
+    salt = secrets.token_bytes(32)
+    return Personal(commitment(salt, pack(fields)), kind, salt, fields)
+
+
+def packed(personal: Personal) -> bytes:
+    """Return salt and fields as bytes, to be sealed beside the commitment."""
+    return pack((personal.salt, personal.fields))
+
+
+def unpacked(kind: str, data: bytes) -> Personal:
+    """Return what `packed` wrote, with its commitment recomputed."""
+    salt, fields = unpack(data)
+    return Personal(commitment(salt, pack(tuple(fields))), kind, salt, tuple(fields))
+
+
+def keep(db: apsw.Connection, personal: Personal) -> None:
+    """Store one person's data."""
+    db.execute(
+        "INSERT OR REPLACE INTO personal VALUES (?, ?, ?, ?)",
+        (personal.commitment, personal.kind, personal.salt, pack(personal.fields)),
+    )
+
+
+def find(db: apsw.Connection, commitment_: bytes) -> Personal | None:
+    """Return the data behind a commitment, if it is (still) kept here."""
+    row = db.execute(
+        "SELECT commitment, kind, salt, value FROM personal WHERE commitment = ?", (commitment_,)
+    ).fetchone()
+    return None if row is None else Personal(row[0], row[1], row[2], tuple(unpack(row[3])))
+
+
+def erase(db: apsw.Connection, commitment_: bytes) -> bool:
+    """Erase one person's data; return whether there was any. secure_delete overwrites the bytes in the file."""
+    db.execute("PRAGMA secure_delete=ON")
+    db.execute("DELETE FROM personal WHERE commitment = ?", (commitment_,))
+    return bool(db.changes())

@@ -1,0 +1,133 @@
+"""From entries to tables: which view takes what, the cursor behind mirrored logs, dropping and rebuilding everything.
+
+A view row never depends on the order in which two logs arrived: streams of different logs commute (a property test).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from node.domain import streams, wire
+from node.domain.lot import LotState
+from node.domain.streams import Clouded
+from node.domain.values import Recorded
+from node.views import incident as incident_view
+from node.views import log as log_view
+from node.views import project as project_view
+from node.views import review as review_view
+from sync.codec import Entry, decode
+from sync.log import origins, read_bodies, read_entry, size_of
+from sync.merkle import leaf_hash
+
+_VIEWS = (log_view, project_view, incident_view, review_view)
+VIEW_TABLES: tuple[str, ...] = tuple(name for view in _VIEWS for name in view.NAMES)
+VIEW_SCHEMA = "\n".join(view.TABLES for view in _VIEWS)
+CURSOR_SCHEMA = """
+CREATE TABLE IF NOT EXISTS view_cursors (
+    origin TEXT PRIMARY KEY,
+    next_seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What one step of following a mirrored log did."""
+
+    count: int
+    streams: frozenset[str]
+
+
+def events_of(entry: Entry) -> tuple[Any, ...]:
+    """Return the decoded events of an entry; unknown ones as Unrecognised."""
+    return tuple(wire.decode(name, version, fields) for name, version, fields in entry.events)
+
+
+def project(db: apsw.Connection, entry: Entry, events: Sequence[Any], state: Any) -> None:
+    """Bring every view up to this entry; `state` is its stream's state after it."""
+    log_view.project(db, entry)
+    known = state.known if isinstance(state, Clouded) else state
+    if isinstance(known, LotState):
+        project_view.project(db, entry, known)
+    incident_view.project(db, entry, events)
+    review_view.project(db, entry, events)
+
+
+def fold(db: apsw.Connection, stream: str) -> Any:
+    """Return the state of a stream from the entries held here, in stream order."""
+    state = streams.initial(stream)
+    for row in log_view.of_stream(db, stream):
+        body = read_entry(db, row.origin, row.seq)
+        state = _after(state, decode(body), body)
+    return state
+
+
+def _after(state: Any, entry: Entry, body: bytes) -> Any:
+    recorded = Recorded(entry.at_ms, entry.actor, entry.origin, entry.seq, leaf_hash(body))
+    for event in events_of(entry):
+        state = streams.evolve(entry.stream, state, event, recorded)
+    return state
+
+
+def next_seq(db: apsw.Connection, origin: str) -> int:
+    """Return up to where the views have followed a mirrored log."""
+    row = db.execute("SELECT next_seq FROM view_cursors WHERE origin = ?", (origin,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def follow(db: apsw.Connection, origin: str, limit: int) -> Followed:
+    """Project up to `limit` entries of a mirrored log that the views have not seen."""
+    start = next_seq(db, origin)
+    end = min(size_of(db, origin), start + limit)
+    states: dict[str, Any] = {}
+    for _seq, body in read_bodies(db, origin, start, end):
+        entry = decode(body)
+        state = states[entry.stream] if entry.stream in states else fold(db, entry.stream)
+        states[entry.stream] = _after(state, entry, body)
+        project(db, entry, events_of(entry), states[entry.stream])
+    db.execute(
+        "INSERT INTO view_cursors VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET next_seq = excluded.next_seq",
+        (origin, end),
+    )
+    return Followed(end - start, frozenset(states))
+
+
+def drop_views(db: apsw.Connection) -> None:
+    """Empty every view and cursor; the log is untouched."""
+    for name in (*VIEW_TABLES, "view_cursors"):
+        db.execute(f"DELETE FROM {name}")
+
+
+def rebuild(
+    source: apsw.Connection,
+    target: apsw.Connection,
+    own_origin: str,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> int:
+    """Project every entry of every log in `source` into the empty views of `target`; return how many entries.
+
+    `progress` is called with entries done and entries in all, every thousand entries.
+    """
+    sizes = {origin: size_of(source, origin) for origin in origins(source)}
+    done, total = 0, sum(sizes.values())
+    states: dict[str, Any] = {}
+    for origin, size in sizes.items():
+        for _seq, body in read_bodies(source, origin, 0, size):
+            entry = decode(body)
+            state = states[entry.stream] if entry.stream in states else streams.initial(entry.stream)
+            states[entry.stream] = _after(state, entry, body)
+            project(target, entry, events_of(entry), states[entry.stream])
+            done += 1
+            if done % 1_000 == 0:
+                progress(done, total)
+        if origin != own_origin:
+            target.execute("INSERT INTO view_cursors VALUES (?, ?)", (origin, size))
+    progress(done, total)
+    return done
+
+
+def rows_of(db: apsw.Connection, table: str) -> Iterable[tuple[Any, ...]]:
+    """Return every row of a view table in key order (all view tables are WITHOUT ROWID)."""
+    return db.execute(f"SELECT * FROM {table}")

@@ -1,0 +1,218 @@
+"""The imperative shell around the rules: one command, decided and appended on the writer thread (记录).
+
+Everything here happens inside one transaction a group; nothing leaves before the FULL commit and the fence (design 4).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from node import projection
+from node.clock import Clock
+from node.domain import streams, wire
+from node.domain.calendar import Calendar
+from node.domain.profile import Profile
+from node.domain.refused import Refused
+from node.domain.values import Actor, Asked, Recorded
+from node.faultpoints import passing
+from node.receipts import Receipt, receipt_of, seq_of_command
+from node.settings import Settings
+from node.views import log as log_view
+from sync import codec
+from sync.checkpoint import Checkpoint, sign
+from sync.fence import Fence
+from sync.keys import NodeKeys
+from sync.log import LogTable, open_log, read_entry
+
+
+@dataclass(frozen=True)
+class NodeFault(Exception):  # noqa: N818 - the family suffix is Fault
+    """The node cannot record now. `why` names the reason, `hint` what a person can do."""
+
+    why: str
+    hint: str
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.why}; {self.hint}"
+
+
+class Recorder:
+    """Folds streams, decides, appends, projects: the writer thread's own object. No other thread touches it, except
+    `peek`, which reads an immutable state.
+    """
+
+    def __init__(
+        self, settings: Settings, keys: NodeKeys, fence: Fence, clock: Clock, profiles: tuple[Profile, ...]
+    ) -> None:
+        """Remember the parts; `open` must run before anything is submitted."""
+        self._settings = settings
+        self._keys = keys
+        self._fence = fence
+        self._clock = clock
+        self._profiles = profiles
+        self.calendar: Calendar | None = None
+        self._log: LogTable | None = None
+        self._states: dict[str, Any] = {}
+        self._pending: dict[str, Any] = {}
+        self._topics: set[str] = set()
+        self._fence_to: Checkpoint | None = None
+        self.released: Callable[[frozenset[str]], None] = lambda _topics: None
+
+    @property
+    def log(self) -> LogTable:
+        """The node's own log table."""
+        if self._log is None:
+            raise NodeFault("the node has not passed its start-up gate", "restart it and read what it says")
+        return self._log
+
+    def open(self, db: apsw.Connection) -> None:
+        """Bind to the own log in this database (set-up, before the writer thread starts)."""
+        self._log = open_log(db, self._settings.origin)
+
+    # -- states ------------------------------------------------------------------------------------------------------
+
+    def state(self, db: apsw.Connection, stream: str) -> Any:
+        """Return the state of a stream: pending in this group, cached, or folded from the entries held here."""
+        if stream in self._pending:
+            return self._pending[stream]
+        if stream not in self._states:
+            self._states[stream] = projection.fold(db, stream)
+        return self._states[stream]
+
+    def peek(self, stream: str) -> Any:
+        """Return the cached state without touching the database; None where it is not cached."""
+        return self._states.get(stream)
+
+    # -- one command -------------------------------------------------------------------------------------------------
+
+    def record(
+        self,
+        db: apsw.Connection,
+        stream: str,
+        prepare: Callable[[], Any],
+        *,
+        command_id: bytes,
+        actor: Actor,
+        evidence: tuple[bytes | str, ...] = (),
+        attested_by: tuple[str, ...] = (),
+    ) -> Receipt:
+        """Decide and append the command that `prepare` makes, inside the caller's transaction.
+
+        A command_id that is known answers with its first receipt and prepares nothing. Raises Refused and changes nothing.
+        """
+        log = self.log
+        known = seq_of_command(db, log.origin, command_id)
+        if known is not None:
+            return self._first_receipt(db, known, stream, actor)
+        others = [origin for origin in log_view.stream_origins(db, stream) if origin != log.origin]
+        if others:
+            raise Refused(
+                "not-owner", rule="one-owner-per-stream", value=log.origin, limit=others[0], facts=(("stream", stream),)
+            )
+        reading = self._clock.now()
+        asked = Asked(
+            at_ms=reading.at_ms,
+            clock_quality=reading.quality,
+            actor=actor,
+            profiles=self._profiles,
+            calendar=self.calendar,
+            look=lambda name: self.state(db, name),
+            node=self._settings.node,
+            origin=log.origin,
+            attested_by=attested_by,
+        )
+        command = prepare()
+        state = self.state(db, stream)
+        events = streams.decide(stream, state, command, asked)
+        passing("decided")
+        entry = codec.Entry(
+            version=1,
+            origin=log.origin,
+            seq=log.size,
+            at_ms=reading.at_ms,
+            clock_quality=str(reading.quality),
+            stream=stream,
+            command_id=command_id,
+            actor=str(actor),
+            events=tuple(wire.encode(event) for event in events),
+            evidence=evidence,
+        )
+        body = codec.encode(entry)
+        mark = log.mark()
+        before = self._pending.get(stream)
+        try:
+            log.append(body)
+            passing("appended")
+            receipt = receipt_of(body, entry)
+            recorded = Recorded(entry.at_ms, entry.actor, entry.origin, entry.seq, receipt.leaf)
+            for event in events:
+                state = streams.evolve(stream, state, event, recorded)
+            self._pending[stream] = state
+            projection.project(db, entry, events, state)
+            passing("projected")
+        except BaseException:
+            log.rollback_to(mark)
+            if before is None:
+                self._pending.pop(stream, None)
+            else:
+                self._pending[stream] = before
+            raise
+        self._topics |= {stream, "log"}
+        return receipt
+
+    def _first_receipt(self, db: apsw.Connection, seq: int, stream: str, actor: Actor) -> Receipt:
+        body = read_entry(db, self.log.origin, seq)
+        entry = codec.decode(body)
+        if entry.stream != stream or entry.actor != str(actor):
+            raise Refused("command-id-reused", rule="one-command-one-entry", value=stream, limit=entry.stream)
+        return receipt_of(body, entry)
+
+    # -- around the commit -------------------------------------------------------------------------------------------
+
+    def before_commit(self, _db: apsw.Connection) -> None:
+        """Sign one checkpoint over everything this group appended."""
+        if self._log is None:
+            return
+        signed = self._log.signed_size
+        if self._log.size == signed:
+            return
+        self._log.flush()
+        passing("group-flushed")
+        checkpoint = Checkpoint(self._log.origin, self._log.size, self._log.frontier.root())
+        self._log.store_checkpoint(sign(checkpoint, self._keys.log_signer))
+        passing("checkpoint-stored")
+        self._fence_to = checkpoint
+
+    def after_commit(self) -> None:
+        """Move the fence, then keep the new states and tell who listens."""
+        if self._fence_to is not None:
+            self._fence.advance(self._fence_to)
+            self._fence_to = None
+        self._states.update(self._pending)
+        self._pending.clear()
+        topics, self._topics = frozenset(self._topics), set()
+        if topics:
+            self.released(topics)
+
+    def after_rollback(self) -> None:
+        """Nothing of the group happened."""
+        self._pending.clear()
+        self._topics.clear()
+        self._fence_to = None
+        self._states.clear()
+        if self._log is not None:
+            self._log.forget()
+
+    # -- mirrored logs -----------------------------------------------------------------------------------------------
+
+    def follow(self, db: apsw.Connection, origin: str, limit: int = 2_000) -> int:
+        """Project up to `limit` mirrored entries that the views have not seen; return how many. Runs after they are stored."""
+        done = projection.follow(db, origin, limit)
+        for stream in done.streams:
+            self._pending.pop(stream, None)
+            self._states.pop(stream, None)
+        self._topics |= done.streams | ({"log"} if done.count else set())
+        return done.count

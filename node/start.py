@@ -1,0 +1,124 @@
+"""How a node comes to life (启动): made once at enrolment, then opened through its gate on every start.
+
+`create_data` makes database and fence for a fresh log; `open_node` opens both, lets the gate decide whether the node may
+append, brings mirrored views up to date, and returns the Node. A node that may not append still answers every question.
+"""
+
+from pathlib import Path
+
+import apsw
+
+from node import personal, projection
+from node.calendars import CalendarFault, load_calendar
+from node.clock import Clock, DemoClock, SystemClock
+from node.feed import Feed
+from node.node import Node
+from node.people import load_people
+from node.profiles_loader import load_profiles
+from node.recorder import NodeFault, Recorder
+from node.room_key import load_room_key
+from node.settings import Settings, SettingsFault
+from node.store import Store, connect
+from sync.blobs import BlobStore
+from sync.fence import Behind, Fence, Rollback
+from sync.gate import check_start
+from sync.keys import NodeKeys, load_identity
+from sync.log import LOG_SCHEMA, instance_id, open_log, origins
+
+DATABASE = "erhai.db"
+FENCE = "fence/released"
+KEYS = "keys"
+ROOM_KEY = "keys/room.key"
+BLOBS = "blobs"
+
+
+def make_tables(db: apsw.Connection) -> None:
+    """Make every table that is not there yet."""
+    db.execute(LOG_SCHEMA)
+    db.execute(personal.SCHEMA)
+    db.execute(projection.VIEW_SCHEMA)
+    db.execute(projection.CURSOR_SCHEMA)
+
+
+def create_data(data: Path, origin: str) -> None:
+    """Make the database and the fence of a new log. Raises FenceFault where a fence is already there."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (data / FENCE).parent.mkdir(exist_ok=True, mode=0o700)
+    db = connect(data / DATABASE)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        make_tables(db)
+        open_log(db, origin)
+        instance = instance_id(db)
+        db.execute("COMMIT")
+    finally:
+        db.close()
+    Fence.create(data / FENCE, instance=instance, origin=origin).close()
+
+
+def clock_of(settings: Settings) -> Clock:
+    """Return the machine's clock, or a demo's."""
+    return DemoClock(settings.demo_clock) if settings.demo and settings.demo_clock else SystemClock()
+
+
+def _gate(store: Store, fence: Fence, keys: NodeKeys) -> NodeFault | None:
+    """Let the gate decide; None: the node may append."""
+    verdict = store.setup(lambda db: check_start(db, fence, keys.log_signer.vkey))
+    if isinstance(verdict, Behind):
+        fence.advance(verdict.to)
+        return None
+    if isinstance(verdict, Rollback):
+        return NodeFault(
+            f"start-up gate: {verdict.cause} ({verdict.source}), log holds {verdict.local.size} entries",
+            "this copy only answers questions; do not go on with it before it has been compared with its neighbours",
+        )
+    return None
+
+
+def open_node(settings: Settings, clock: Clock | None = None) -> Node:
+    """Open a node from its data folder. Raises SettingsFault, KeyFault, StoreFault, FenceFault, CalendarFault."""
+    keys = load_identity(settings.data / KEYS)
+    if keys.origin != settings.origin or keys.node != settings.node:
+        raise SettingsFault("origin", f"the keys are of {keys.origin} ({keys.node})")
+    room_key = None if settings.is_prefecture else load_room_key(settings.data / ROOM_KEY)
+    profiles = load_profiles()
+    people = load_people(settings.people)
+    clock = clock or clock_of(settings)
+    fence = Fence.open(settings.data / FENCE)
+    store = Store(settings.data / DATABASE)
+    recorder = Recorder(settings, keys, fence, clock, profiles)
+    if settings.calendar is not None:
+        try:
+            recorder.calendar = load_calendar(settings.calendar, settings.calendar_vkeys)
+        except CalendarFault:
+            fence.close()
+            raise
+
+    def prepare(db: apsw.Connection) -> None:
+        make_tables(db)
+        recorder.open(db)
+
+    store.setup(prepare)
+    stopped = _gate(store, fence, keys)
+    for origin in store.setup(origins):
+        if origin != settings.origin:
+            while store.setup(lambda db, name=origin: recorder.follow(db, name)):  # type: ignore[misc]
+                continue
+    store.before_commit = recorder.before_commit
+    store.after_commit = recorder.after_commit
+    store.after_rollback = recorder.after_rollback
+    node = Node(
+        settings=settings,
+        store=store,
+        recorder=recorder,
+        keys=keys,
+        room_key=room_key,
+        blobs=BlobStore(settings.data / BLOBS),
+        feed=Feed(),
+        clock=clock,
+        people=people,
+        profiles=profiles,
+    )
+    node.stopped = stopped
+    store.start()
+    return node

@@ -1,0 +1,67 @@
+"""Incidents of every room held here (异常一览)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from node.domain.incident import IncidentClosed, IncidentRecorded
+from sync.codec import Entry
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS incidents (
+    origin TEXT NOT NULL,
+    no INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    room TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL,
+    began_at_ms INTEGER NOT NULL,
+    lots TEXT NOT NULL,
+    ended_at_ms INTEGER NOT NULL DEFAULT 0,
+    outcome TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (origin, no)
+) STRICT, WITHOUT ROWID;
+"""
+NAMES = ("incidents",)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident; `ended_at_ms` 0 while it lasts."""
+
+    origin: str
+    no: int
+    seq: int
+    room: str
+    kind: str
+    text: str
+    began_at_ms: int
+    lots: tuple[str, ...]
+    ended_at_ms: int
+    outcome: str
+
+
+def project(db: apsw.Connection, entry: Entry, events: Sequence[object]) -> None:
+    """Take incidents from an entry of a room's stream."""
+    for event in events:
+        match event:
+            case IncidentRecorded(no=no, kind=kind, text=text, began_at_ms=began, lots=lots):
+                db.execute(
+                    "INSERT INTO incidents (origin, no, seq, room, kind, text, began_at_ms, lots) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (entry.origin, no, entry.seq, entry.stream.partition("/")[2], kind, text, began, " ".join(lots)),
+                )
+            case IncidentClosed(no=no, text=text, ended_at_ms=ended):
+                db.execute(
+                    "UPDATE incidents SET ended_at_ms = ?, outcome = ? WHERE origin = ? AND no = ?",
+                    (ended, text, entry.origin, no),
+                )
+            case _:
+                continue
+
+
+def incidents(db: apsw.Connection) -> list[IncidentRow]:
+    """Return every incident, those that last first, then the newest."""
+    rows = db.execute("SELECT * FROM incidents ORDER BY ended_at_ms > 0, began_at_ms DESC, origin, no")
+    return [IncidentRow(*row[:7], tuple(row[7].split()), *row[8:]) for row in rows]

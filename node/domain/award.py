@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from node.domain.calendar import moment_text, period_end, years_after
+from node.domain.calendar import end_text, moment_text, years_after
 from node.domain.guards import breach, require_digest, require_distinct, require_text
+from node.domain.periods import end_ms
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
 
@@ -176,7 +177,6 @@ def evolve(state: AwardState, event: object, recorded: Recorded) -> AwardState:
 
 def _publish(lot: "LotState", command: PublishCandidates, asked: Asked) -> tuple[CandidatesPublished]:
     profile = asked.profile(lot.profile_id)
-    roll = profile.flag("roll-rest-day")
     if not lot.evaluation.reported_at_ms:
         raise Refused("no-report", rule="report-before-publicity", cites=("ZBT 53", "ZBT 54"))
     if lot.award.published is not None:
@@ -186,14 +186,14 @@ def _publish(lot: "LotState", command: PublishCandidates, asked: Asked) -> tuple
         raise Refused("media-missing", rule="public", cites=("ZBT 54",))
     require_distinct(command.media, "media")
     start = profile.rule("publicity-start-max-days")
-    due_ms = period_end(lot.evaluation.reported_at_ms, profile.number(start.id), asked.calendar, roll=roll)
+    due_ms = end_ms(profile, start.id, lot.evaluation.reported_at_ms, asked.calendar)
     late = asked.at_ms >= due_ms
     if late and not command.late_reason.strip():
-        raise breach(start, "publicity-late", value=moment_text(asked.at_ms), limit=moment_text(due_ms))
+        raise breach(start, "publicity-late", value=moment_text(asked.at_ms), limit=end_text(due_ms))
     least = profile.rule("publicity-min-days")
-    earliest_ms = period_end(asked.at_ms, profile.number(least.id), asked.calendar, roll=roll)
+    earliest_ms = end_ms(profile, least.id, asked.at_ms, asked.calendar)
     if command.to_ms < earliest_ms:
-        raise breach(least, "publicity-too-short", value=moment_text(command.to_ms), limit=moment_text(earliest_ms))
+        raise breach(least, "publicity-too-short", value=end_text(command.to_ms), limit=end_text(earliest_ms))
     return (
         CandidatesPublished(
             command.to_ms,
@@ -215,7 +215,7 @@ def _publicity_over(lot: "LotState", asked: Asked) -> CandidatesPublished:
             "publicity-runs",
             rule="publicity-ended",
             value=moment_text(asked.at_ms),
-            limit=moment_text(published.to_ms),
+            limit=end_text(published.to_ms),
             cites=("ZBT 54",),
         )
     return published
@@ -264,15 +264,14 @@ def _notify(lot: "LotState", command: IssueAwardNotice, asked: Asked) -> tuple[A
     if not command.media:
         raise Refused("media-missing", rule="public", cites=("ZB 45",))
     require_distinct(command.media, "media")
-    roll = profile.flag("roll-rest-day")
     winner = state.decided.ref
     return (
         AwardNoticeIssued(
             command.text_sha256,
             command.media,
             tuple(bid.ref for bid in lot.bidding.live if bid.ref != winner),
-            period_end(state.decided_at_ms, profile.number("supervisor-report-days"), asked.calendar, roll=roll),
-            period_end(asked.at_ms, profile.number("contract-days"), asked.calendar, roll=roll),
+            end_ms(profile, "supervisor-report-days", state.decided_at_ms, asked.calendar),
+            end_ms(profile, "contract-days", asked.at_ms, asked.calendar),
         ),
     )
 
@@ -296,7 +295,7 @@ def _contract(state: AwardState, command: RecordContract, profile_id: str, asked
     days = profile.rule("contract-days")
     if command.signed_at_ms >= state.contract_due_ms and not told:
         raise breach(
-            days, "contract-late", value=moment_text(command.signed_at_ms), limit=moment_text(state.contract_due_ms)
+            days, "contract-late", value=moment_text(command.signed_at_ms), limit=end_text(state.contract_due_ms)
         )
     if command.amount_fen != state.decided.price_fen and not told:
         raise Refused(
@@ -310,8 +309,7 @@ def _contract(state: AwardState, command: RecordContract, profile_id: str, asked
     cap_fen = int(command.amount_fen * profile.decimal(cap.id) / 100)
     if not 0 <= command.performance_bond_fen <= cap_fen:
         raise breach(cap, "performance-bond-above-cap", value=command.performance_bond_fen, limit=cap_fen)
-    refund_days = profile.number("bond-refund-days")
-    refund_ms = period_end(command.signed_at_ms, refund_days, asked.calendar, roll=profile.flag("roll-rest-day"))
+    refund_ms = end_ms(profile, "bond-refund-days", command.signed_at_ms, asked.calendar)
     return (
         ContractRecorded(
             command.contract_sha256,

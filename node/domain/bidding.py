@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from node.domain.calendar import moment_text, period_end
+from node.domain.calendar import moment_text
 from node.domain.guards import require_digest, require_one_of, require_text
+from node.domain.periods import end_ms
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
 
@@ -169,9 +170,7 @@ def _withdraw(lot: "LotState", command: WithdrawBid, asked: Asked) -> tuple[BidW
     held = lot.bidding.of(command.ref)
     if held is None or held.withdrawn:
         raise Refused("no-bid-held", rule="bid-first", value=command.ref)
-    profile = asked.profile(lot.profile_id)
-    days = profile.number("bond-refund-withdrawn-days")
-    due_ms = period_end(asked.at_ms, days, asked.calendar, roll=profile.flag("roll-rest-day"))
+    due_ms = end_ms(asked.profile(lot.profile_id), "bond-refund-withdrawn-days", asked.at_ms, asked.calendar)
     return (BidWithdrawn(command.ref, held.version, command.reason, due_ms),)
 
 

@@ -6,8 +6,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from node.domain.bond import check_bond_terms
-from node.domain.calendar import earliest, moment_text
+from node.domain.calendar import moment_text
 from node.domain.guards import breach, require_digest, require_distinct, require_text
+from node.domain.periods import minimum_ms
 from node.domain.profile import Profile
 from node.domain.project import filed
 from node.domain.refused import NotOffered, Refused
@@ -371,7 +372,7 @@ def _same_text_on_every_medium(command: PublishNotice) -> None:
 def _at_least(profile: Profile, rule_id: str, code: str, *, start_ms: int, end_ms: int, asked: Asked) -> None:
     """Raise Refused when a minimum period of the profile does not fit between start and end."""
     rule = profile.rule(rule_id)
-    earliest_ms = earliest(start_ms, profile.number(rule_id), asked.calendar, roll=profile.flag("roll-rest-day"))
+    earliest_ms = minimum_ms(profile, rule_id, start_ms, asked.calendar)
     if end_ms < earliest_ms:
         raise breach(
             rule,

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from node.domain.calendar import Calendar, latest_before, moment_text, period_end, working_day_end
+from node.domain.calendar import Calendar, end_text, latest_before, moment_text, working_day_end
 from node.domain.guards import breach, require_digest, require_one_of, require_text
+from node.domain.periods import end_ms
 from node.domain.profile import Profile
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
@@ -105,8 +106,8 @@ def complaint_deadline(
 
     The days from an objection to its answer do not count. Nothing else stops this clock: a paused procedure does not.
     """
-    known_ms = known_at_ms + max(0, answered_at_ms - objected_at_ms)
-    return period_end(known_ms, profile.number("complaint-days"), calendar, roll=profile.flag("roll-rest-day"))
+    pauses = ((objected_at_ms, answered_at_ms),) if objected_at_ms else ()
+    return end_ms(profile, "complaint-days", known_at_ms, calendar, pauses=pauses)
 
 
 def complaint_acceptance_deadline(received_at_ms: int, profile: Profile, calendar: Calendar | None) -> int:
@@ -129,8 +130,7 @@ def _raise(lot: "LotState", command: RaiseObjection, asked: Asked) -> tuple[Obje
     _in_its_time(lot, command.kind, profile, asked)
     answer_by_ms = 0
     if command.kind != "opening":
-        days = profile.number("objection-answer-days")
-        answer_by_ms = period_end(asked.at_ms, days, asked.calendar, roll=profile.flag("roll-rest-day"))
+        answer_by_ms = end_ms(profile, "objection-answer-days", asked.at_ms, asked.calendar)
     return (
         ObjectionRaised(
             len(lot.objections.raised) + 1,
@@ -152,7 +152,7 @@ def _in_its_time(lot: "LotState", kind: str, profile: Profile, asked: Asked) -> 
                 raise Refused("no-notice", rule="notice-first", cites=rule.cites)
             latest_ms = latest_before(lot.notice.deadline_ms, profile.number(rule.id))
             if asked.at_ms > latest_ms:
-                raise breach(rule, "objection-late", value=moment_text(asked.at_ms), limit=moment_text(latest_ms))
+                raise breach(rule, "objection-late", value=moment_text(asked.at_ms), limit=end_text(latest_ms + 1))
         case "opening":
             if not lot.opening.started or lot.opening.confirmed:
                 raise Refused("not-at-the-opening", rule="objected-on-the-spot", cites=("ZBT 44",))
@@ -163,7 +163,7 @@ def _in_its_time(lot: "LotState", kind: str, profile: Profile, asked: Asked) -> 
                     "not-in-publicity",
                     rule="objected-in-publicity",
                     value=moment_text(asked.at_ms),
-                    limit=moment_text(published.to_ms) if published else "",
+                    limit=end_text(published.to_ms) if published else "",
                     cites=("ZBT 54",),
                 )
 

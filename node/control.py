@@ -1,0 +1,127 @@
+"""The node's own door for the command line (控制口): DATA/control.sock, mode 0600.
+
+A verb that writes goes through the live node; where none runs, it opens the data folder itself, which takes the fence's
+lock. One request a connection, one JSON line each way: {"stream", "command", "fields", "command_id", "actor"}; bytes are
+written {"hex": …}. Only commands that are listed here by their class name are accepted.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from node.domain import imported, incident, lot, review, sheet, wire
+from node.domain.refused import NotOffered, Refused
+from node.domain.values import Actor, Role
+from node.node import Node
+from node.recorder import NodeFault
+from node.settings import load_settings
+from node.start import open_node
+from node.store import StoreFault
+
+SOCKET = "control.sock"
+SETTINGS = "erhai.toml"
+_LINE = 4 * 1024 * 1024
+_COMMANDS: dict[str, type] = {
+    command.__name__: command
+    for command in (*lot.COMMANDS, *sheet.COMMANDS, *incident.COMMANDS, *review.COMMANDS, *imported.COMMANDS)
+}
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, tuple | list):
+        return [_to_json(item) for item in value]
+    return value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return bytes.fromhex(value["hex"])
+    if isinstance(value, list):
+        return tuple(_from_json(item) for item in value)
+    return value
+
+
+async def _answer(node: Node, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        kind = _COMMANDS[request["command"]]
+        command = wire.from_plain(kind, _from_json(request["fields"]))
+        actor = Actor(request["actor"]["person"], Role(request["actor"]["role"]), request["actor"].get("seat", ""))
+        command_id = bytes.fromhex(request["command_id"])
+        receipt = await node.submit(request["stream"], command, command_id=command_id, actor=actor)
+    except Refused as refused:
+        fields = {name: getattr(refused, name) for name in ("code", "rule", "value", "limit")}
+        return {"refused": {**fields, "cites": list(refused.cites), "facts": [list(fact) for fact in refused.facts]}}
+    except (NodeFault, StoreFault, NotOffered) as fault:
+        return {"fault": str(fault)}
+    except (KeyError, TypeError, ValueError, wire.WireMalformed) as error:
+        return {"malformed": str(error)}
+    return {"receipt": receipt.number, "origin": receipt.origin, "seq": receipt.seq}
+
+
+async def serve(node: Node) -> asyncio.Server:
+    """Open the socket of a running node."""
+    path = node.settings.data / SOCKET
+    path.unlink(missing_ok=True)
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            try:
+                line = await reader.readline()
+                answer = await _answer(node, json.loads(line))
+            except (ValueError, RecursionError) as error:
+                answer = {"malformed": str(error)}
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    old = os.umask(0o177)
+    try:
+        return await asyncio.start_unix_server(one, str(path), limit=_LINE)
+    finally:
+        os.umask(old)
+
+
+async def submit(data: Path, stream: str, command: Any, actor: Actor) -> dict[str, Any]:
+    """Record a command through the live node, or by opening the data folder. Returns {"receipt", "origin", "seq"}.
+
+    Raises Refused; NodeFault, StoreFault, FenceFault and the like where it cannot be recorded now.
+    """
+    request = {
+        "stream": stream,
+        "command": type(command).__name__,
+        "fields": _to_json(wire.to_plain(command)),
+        "command_id": secrets.token_bytes(16).hex(),
+        "actor": {"person": actor.person, "role": str(actor.role), "seat": actor.seat},
+    }
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(data / SOCKET), limit=_LINE)
+    except (FileNotFoundError, ConnectionRefusedError):
+        node = open_node(load_settings(data / SETTINGS))
+        try:
+            answer = await _answer(node, request)
+        finally:
+            await node.close()
+    else:
+        writer.write(json.dumps(request).encode() + b"\n")
+        await writer.drain()
+        answer = json.loads(await reader.readline())
+        writer.close()
+    if "refused" in answer:
+        facts = answer["refused"]
+        raise Refused(
+            facts["code"],
+            facts["rule"],
+            facts["value"],
+            facts["limit"],
+            tuple(facts["cites"]),
+            tuple((name, value) for name, value in facts["facts"]),
+        )
+    if "receipt" not in answer:
+        raise NodeFault(str(answer.get("fault") or answer.get("malformed")), "look at the node's own pages")
+    return dict(answer)

@@ -142,6 +142,7 @@ class Story:
     attested_by: tuple[str, ...] = ()
     seq: int = 0
     events: list[Any] = field(default_factory=list)
+    others: dict[str, Any] = field(default_factory=dict)  # states of other streams
 
     def at(self, text: str | int) -> "Story":
         self.at_ms = text if isinstance(text, int) else ms(text)
@@ -154,7 +155,7 @@ class Story:
             actor=Actor(person or PEOPLE[role], role),
             profiles=(WORKS,),
             calendar=self.calendar,
-            look=lambda stream: None,
+            look=self.others.get,
             node="a",
             origin="dali.erhai/532924/room-1/a/e1",
             attested_by=self.attested_by,

@@ -14,9 +14,18 @@ from tests.domain.lot_story import REFS, Story, bid, bond_of, ms
 
 NO_BOND = notice.BondTerms(0, (), 0)
 
+def _after_sale() -> Story:
+    return Story().taken().at("2026-03-20 09:00")
+
+
+def _no_bond() -> Story:
+    story = Story().documented(bond=NO_BOND).at("2026-03-02 09:00").do(s.NOTICE).at("2026-03-03 09:00")
+    return story.do(s.participation(REFS[0]), Role.BIDDER)
+
+
 REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
-    ("no bond is recorded where none is asked", lambda: _no_bond(), bond_of(REFS[0]), Role.OPERATOR, "no-bond-asked"),
-    ("a bond belongs to a participant", lambda: _after_sale(), bond_of("P-ZZZZ99"), Role.OPERATOR, "ref-unknown"),
+    ("no bond is recorded where none is asked", _no_bond, bond_of(REFS[0]), Role.OPERATOR, "no-bond-asked"),
+    ("a bond belongs to a participant", _after_sale, bond_of("P-ZZZZ99"), Role.OPERATOR, "ref-unknown"),
     (
         "no bond is recorded once the bids are opened",
         lambda: Story().opened(),
@@ -25,7 +34,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
         "opened-already",
     ),
     *(
-        (f"a bond {says} is refused", lambda: _after_sale(), replace(bond_of(REFS[0]), **changes), Role.OPERATOR, code)
+        (f"a bond {says} is refused", _after_sale, replace(bond_of(REFS[0]), **changes), Role.OPERATOR, code)
         for says, changes, code in (
             ("in cash", {"form": "cash"}, "word-unknown"),
             ("of nothing", {"amount_fen": 0}, "number-out-of-range"),
@@ -34,7 +43,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
             ("whose payer is not sealed", {"sealed": b""}, "payer-not-sealed"),
         )
     ),
-    ("a bid of nobody is refused", lambda: _after_sale(), bid("P-ZZZZ99"), Role.BIDDER, "ref-unknown"),
+    ("a bid of nobody is refused", _after_sale, bid("P-ZZZZ99"), Role.BIDDER, "ref-unknown"),
     (
         "a bid a second late is refused",
         lambda: Story().taken().at(s.DEADLINE + 1000),
@@ -51,23 +60,23 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
     ),
     (
         "a bid names its file by digest",
-        lambda: _after_sale(),
+        _after_sale,
         replace(bid(REFS[0]), sha256=b""),
         Role.BIDDER,
         "digest-malformed",
     ),
     (
         "a bid comes by portal or desk",
-        lambda: _after_sale(),
+        _after_sale,
         replace(bid(REFS[0]), received_by="fax"),
         Role.BIDDER,
         "word-unknown",
     ),
-    ("an empty file is no bid", lambda: _after_sale(), replace(bid(REFS[0]), size=0), Role.BIDDER, "bid-empty"),
+    ("an empty file is no bid", _after_sale, replace(bid(REFS[0]), size=0), Role.BIDDER, "bid-empty"),
     ("the same file twice is no replacement", lambda: Story().bid(), bid(REFS[0]), Role.BIDDER, "bid-held-already"),
     (
         "who did not bid withdraws nothing",
-        lambda: _after_sale(),
+        _after_sale,
         bidding.WithdrawBid(REFS[0], "放弃"),
         Role.BIDDER,
         "no-bid-held",
@@ -117,17 +126,9 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
 ]
 
 
-def _after_sale() -> Story:
-    return Story().taken().at("2026-03-20 09:00")
-
-
-def _no_bond() -> Story:
-    story = Story().documented(bond=NO_BOND).at("2026-03-02 09:00").do(s.NOTICE).at("2026-03-03 09:00")
-    return story.do(s.participation(REFS[0]), Role.BIDDER)
-
-
-@pytest.mark.parametrize(("says", "given", "command", "role", "code"), REFUSED, ids=[row[0] for row in REFUSED])
-def test_refusals_of_bonds_and_bids(says: str, given: Callable[[], Story], command: Any, role: Role, code: str) -> None:
+@pytest.mark.parametrize("row", REFUSED, ids=[row[0] for row in REFUSED])
+def test_refusals_of_bonds_and_bids(row: Any) -> None:
+    _, given, command, role, code = row
     story = given()
     before = story.state
     with pytest.raises(Refused) as refusal:

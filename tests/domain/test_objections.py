@@ -15,6 +15,11 @@ from tests.domain.lot_story import D32, REFS, Story, ms, objects
 ANSWER = objection.AnswerObjection(1, "维持原条款", "replied")
 OPENING = (opening.OpeningStarted(REFS, ()),)
 
+def _answered_after_the_deadline() -> Story:
+    story = Story().bid().at("2026-03-13 23:59").do(objects("documents"), Role.BIDDER)
+    return story.at("2026-03-23 10:00").do(ANSWER, Role.TENDERER)
+
+
 REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
     ("an unknown kind of objection is refused", lambda: Story().taken(), objects("price"), Role.BIDDER, "word-unknown"),
     (
@@ -105,7 +110,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
     ),
     (
         "an answered objection lets the deadline that passed meanwhile not open",
-        lambda: _answered_after_the_deadline(),
+        _answered_after_the_deadline,
         opening.StartOpening(()),
         Role.OPERATOR,
         "deadline-fell-in-standstill",
@@ -113,13 +118,9 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
 ]
 
 
-def _answered_after_the_deadline() -> Story:
-    story = Story().bid().at("2026-03-13 23:59").do(objects("documents"), Role.BIDDER)
-    return story.at("2026-03-23 10:00").do(ANSWER, Role.TENDERER)
-
-
-@pytest.mark.parametrize(("says", "given", "command", "role", "code"), REFUSED, ids=[row[0] for row in REFUSED])
-def test_refusals_about_objections(says: str, given: Callable[[], Story], command: Any, role: Role, code: str) -> None:
+@pytest.mark.parametrize("row", REFUSED, ids=[row[0] for row in REFUSED])
+def test_refusals_about_objections(row: Any) -> None:
+    _, given, command, role, code = row
     story = given()
     before = story.state
     with pytest.raises(Refused) as refusal:

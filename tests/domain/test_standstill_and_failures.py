@@ -28,6 +28,17 @@ def _rejected(count: int) -> Story:
     )
 
 
+def _after_long_outage() -> Story:
+    story = Story().evaluating().do(OUTAGE, Role.OPERATOR)
+    return story.at(story.at_ms + 4 * HOUR_MS + MINUTE_MS).do(RESUME, Role.OPERATOR)
+
+
+def _second_notified() -> Story:
+    story = Story().notified().do(award.RecordWinnerRefusal("放弃中标"))
+    story.do(award.DecideAward(REFS[1]), Role.TENDERER)
+    return story.do(award.IssueAwardNotice(D32, ("网",)))
+
+
 REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
     (
         "a suspension has a listed reason",
@@ -148,7 +159,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
     ),
     (
         "after a refusal the next award notice binds again",
-        lambda: _second_notified(),
+        _second_notified,
         project.StartRetender("二次"),
         Role.TENDERER,
         "award-notice-binds",
@@ -169,7 +180,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
     ),
     (
         "a dissolved committee's numbers are not used again",
-        lambda: _after_long_outage(),
+        _after_long_outage,
         panel.FormCommittee("entered", (member("E1"),)),
         Role.OPERATOR,
         "member-number-used",
@@ -184,17 +195,6 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
         "member-number-used",
     ),
 ]
-
-
-def _after_long_outage() -> Story:
-    story = Story().evaluating().do(OUTAGE, Role.OPERATOR)
-    return story.at(story.at_ms + 4 * HOUR_MS + MINUTE_MS).do(RESUME, Role.OPERATOR)
-
-
-def _second_notified() -> Story:
-    story = Story().notified().do(award.RecordWinnerRefusal("放弃中标"))
-    story.do(award.DecideAward(REFS[1]), Role.TENDERER)
-    return story.do(award.IssueAwardNotice(D32, ("网",)))
 
 
 @pytest.mark.parametrize(("says", "given", "command", "role", "code"), REFUSED, ids=[row[0] for row in REFUSED])

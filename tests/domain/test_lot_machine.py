@@ -1,0 +1,225 @@
+"""Whatever is asked, in whatever order: the lot never opens early, takes a late bid, awards outside the list or changes its name."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from node.domain import award, bidding, evaluation, lot, notice, objection, opening, panel, project, wire
+from node.domain.refused import Refused
+from node.domain.values import DAY_MS, ClockQuality, Role
+from tests.domain import lot_story as s
+from tests.domain.lot_story import D32, REFS, Story
+
+HOUR_MS = 3_600_000
+refs = st.sampled_from((*REFS, "P-ZZZZ99"))
+roles = st.sampled_from(tuple(Role))
+COMMANDS: tuple[Any, ...] = (
+    project.SubmitFiling(D32, "方案"),
+    project.DecideFiling("no-problem", ""),
+    project.DecideFiling("rectify", "补充"),
+    s.DOCUMENTS,
+    notice.WithdrawNotice("有误"),
+    notice.AmendDocuments(D32, "改", affects_bids=False),
+    project.Suspend("outage", "停电"),
+    project.Suspend("supervisor-order", "核查"),
+    project.Resume("恢复"),
+    project.DeclareRoundFailed("不足三家"),
+    project.ScrapProcedure("unlawful", "串通"),
+    project.ScrapProcedure("all-rejected", "全部否决"),
+    project.TerminateProcedure("资金", "取消"),
+    project.StartRetender("再次招标"),
+    s.objects("documents"),
+    s.objects("opening"),
+    s.objects("result"),
+    opening.StartOpening(()),
+    award.IssueAwardNotice(D32, ("网",)),
+    award.RecordWinnerRefusal("放弃"),
+    award.ArchiveLot(D32),
+)
+
+
+class LotMachine(RuleBasedStateMachine):
+    """Commands by those who may and those who may not, time that passes and jumps back, and the committee's events given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.story = Story().registered()
+        self.identity = self.story.state.project.lot
+        self.deadline_ms = 0
+
+    def ask(self, command: Any, role: Role) -> None:
+        story, before = self.story, self.story.state
+        try:
+            events = story.when(command, role)
+        except Refused:
+            assert story.state == before
+            return
+        for event in events:
+            self.watch(event)
+            name, version, fields = wire.encode(event)
+            assert wire.decode(name, version, fields) == event
+        story.given(*events, by=role)
+
+    def watch(self, event: Any) -> None:
+        """What may never happen, whoever asked."""
+        now, state = self.story.at_ms, self.story.state
+        match event:
+            case bidding.BidReceived() | bidding.BidWithdrawn():
+                assert now < state.notice.deadline_ms
+            case opening.OpeningStarted(refs=opened):
+                assert now >= state.notice.deadline_ms > 0
+                assert len(opened) >= 3
+                assert not lot.blocked(state)
+            case award.AwardDecided(ref=ref):
+                assert ref in state.evaluation.candidates
+                assert ref not in state.award.refused
+            case award.AwardNoticeIssued():
+                assert now >= state.award.published.to_ms
+                assert not state.objections.pausing
+            case project.LotRegistered():
+                raise AssertionError("registered twice")
+            case _:
+                pass
+
+    @rule(command=st.sampled_from(COMMANDS), role=roles)
+    def somebody_asks(self, command: Any, role: Role) -> None:
+        self.ask(command, role)
+
+    @rule(command=st.sampled_from(COMMANDS))
+    def who_may_asks(self, command: Any) -> None:
+        role = sorted(lot_roles(command))[0]
+        self.ask(command, role)
+
+    @rule(days=st.integers(19, 40), sale=st.integers(4, 8))
+    def publish(self, days: int, sale: int) -> None:
+        now = self.story.at_ms
+        bond = replace(s.BOND, deadline_ms=now + days * DAY_MS)
+        self.ask(replace(s.DOCUMENTS, bond=bond), Role.AGENCY)
+        terms = {"sale_from_ms": now, "sale_to_ms": now + sale * DAY_MS, "deadline_ms": now + days * DAY_MS}
+        self.ask(replace(s.NOTICE, **terms), Role.AGENCY)
+
+    @rule(days=st.integers(0, 30), affects=st.booleans())
+    def amend(self, days: int, affects: bool) -> None:
+        deadline_ms = self.story.at_ms + days * DAY_MS
+        self.ask(notice.AmendDocuments(D32, "改", affects, deadline_ms), Role.AGENCY)
+
+    @rule(ref=refs)
+    def take_documents(self, ref: str) -> None:
+        self.ask(s.participation(ref), Role.BIDDER)
+
+    @rule(ref=refs)
+    def record_bond(self, ref: str) -> None:
+        self.ask(replace(s.bond_of(ref), posted_at_ms=self.story.at_ms), Role.OPERATOR)
+
+    @rule(ref=refs, text=st.sampled_from(("one", "two")))
+    def hand_in(self, ref: str, text: str) -> None:
+        self.ask(s.bid(ref, text), Role.BIDDER)
+
+    @rule()
+    def all_hand_in(self) -> None:
+        for ref in REFS:
+            self.ask(s.participation(ref), Role.BIDDER)
+            self.ask(s.bid(ref), Role.BIDDER)
+
+    @rule(ref=refs)
+    def withdraw(self, ref: str) -> None:
+        self.ask(bidding.WithdrawBid(ref, "放弃"), Role.BIDDER)
+
+    @rule(no=st.integers(1, 4))
+    def answer(self, no: int) -> None:
+        self.ask(objection.AnswerObjection(no, "答复", "replied"), Role.TENDERER)
+
+    @rule()
+    def to_the_deadline(self) -> None:
+        """Stand at the deadline exactly, one millisecond before it, or after it by turns."""
+        if self.story.state.notice.deadline_ms:
+            self.story.at_ms = self.story.state.notice.deadline_ms
+
+    @rule(ms=st.sampled_from((-HOUR_MS, -1, 1, HOUR_MS, 5 * HOUR_MS, DAY_MS, 4 * DAY_MS, 20 * DAY_MS)))
+    def time_passes(self, ms: int) -> None:
+        self.story.at_ms += ms
+
+    @rule(quality=st.sampled_from(ClockQuality))
+    def clock(self, quality: ClockQuality) -> None:
+        self.story.quality = quality
+
+    @rule(long=st.booleans())
+    def the_committee_works(self, long: bool) -> None:
+        """The opening and the evaluation up to the report, as far as the lot is open for them."""
+        state = self.story.state
+        if lot.blocked(state) or not state.opening.started or state.evaluation.reported_at_ms:
+            return
+        numbers = ("E", "F", "G", "H", "K")
+        letter = numbers[len(state.retired_members) // 5 % 5]
+        if not state.panel.members:
+            members = tuple(s.member(f"{letter}{n}") for n in range(1, 6))
+            self.story.given(panel.CommitteeFormed("entered", members))
+        if not state.opening.confirmed:
+            self.story.given(*s.OPENED[1:])
+        if not state.evaluation.started:
+            self.story.given(s.STARTED)
+        if long:
+            self.story.given(s.CONCLUDED, *s.SCORED, s.REPORTED)
+
+    @rule(ref=st.sampled_from(REFS))
+    def the_committee_rejects(self, ref: str) -> None:
+        state = self.story.state
+        if not lot.blocked(state) and state.evaluation.started and not state.evaluation.reported_at_ms:
+            self.story.given(evaluation.BidRejected(ref, "zbt51-3", "资质不足", ("E1", "E2", "E3")))
+
+    @rule(days=st.integers(2, 6))
+    def publish_candidates(self, days: int) -> None:
+        to_ms = self.story.at_ms + days * DAY_MS
+        self.ask(replace(s.PUBLISH, to_ms=to_ms, late_reason="延误"), Role.AGENCY)
+
+    @rule(ref=refs, ground=st.sampled_from(("withdrew", "price")))
+    def decide_award(self, ref: str, ground: str) -> None:
+        order = self.story.state.evaluation.candidates
+        better = order[: order.index(ref)] if ref in order else ()
+        self.ask(award.DecideAward(ref, tuple((one, ground) for one in better)), Role.TENDERER)
+
+    @rule()
+    def sign_contract(self) -> None:
+        decided = self.story.state.award.decided
+        amount = decided.price_fen if decided else 1
+        self.ask(award.RecordContract(D32, amount, amount // 10, self.story.at_ms, "说明"), Role.AGENCY)
+
+    @invariant()
+    def the_identifiers_never_change(self) -> None:
+        assert self.story.state.project.lot == self.identity
+        assert self.story.state.lot_code == s.REGISTER.lot_code
+
+    @invariant()
+    def one_person_has_one_role(self) -> None:
+        persons = [person for person, _ in self.story.state.acted]
+        assert len(persons) == len(set(persons))
+
+    @invariant()
+    def the_stage_is_one_of_the_profile(self) -> None:
+        assert s.WORKS.stage(lot.stage(self.story.state))
+
+    @invariant()
+    def an_award_stands_inside_the_list(self) -> None:
+        decided = self.story.state.award.decided
+        assert decided is None or decided.ref in self.story.state.award.published.candidates
+
+    @invariant()
+    def folding_the_events_again_gives_the_same_facts(self) -> None:
+        state = self.story.state
+        received = [event for event in self.story.events if isinstance(event, bidding.BidReceived)]
+        assert len(state.bidding.live) <= len(received)
+
+
+def lot_roles(command: Any) -> frozenset[Role]:
+    from node.domain.duties import DUTIES
+
+    return DUTIES[type(command)]
+
+
+TestLotMachine = LotMachine.TestCase
+TestLotMachine.settings = settings(
+    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+)

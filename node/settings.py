@@ -26,11 +26,11 @@ class Peer:
     """Another node this one pushes its log to, or reads from."""
 
     name: str  # node code, as its certificate names it
-    url: str  # https://host:port of its sync port
-    kind: str  # "room" neighbour, or "prefecture"
+    kind: str  # "room" neighbour, "prefecture", or (at the prefecture) "county"
     origin: str  # the name of its own log
     log_vkey: str  # signed-note verifier key of its log
     cosigner_vkey: str  # signed-note verifier key (0x04) of its cosigner
+    url: str = ""  # https://host:port of its sync port; empty for counties, which dial
     sealing_public: str = ""  # hex X25519 public key, to wrap session keys to
 
 
@@ -82,11 +82,13 @@ def _peer(table: Any, index: int) -> Peer:
     for key in table:
         if key not in _PEER_KEYS:
             raise SettingsFault(f"{where}.{key}", "unknown key")
-    for key in _PEER_KEYS - {"sealing_public"}:
+    if table.get("kind") not in {"room", "prefecture", "county"}:
+        raise SettingsFault(f"{where}.kind", "must be room, prefecture or county")
+    # Counties dial the prefecture, never the other way: the extranet lets nothing in.
+    optional = {"sealing_public", "url"} if table["kind"] == "county" else {"sealing_public"}
+    for key in _PEER_KEYS - optional:
         if not isinstance(table.get(key), str) or not table[key]:
             raise SettingsFault(f"{where}.{key}", "must be text")
-    if table["kind"] not in {"room", "prefecture", "county"}:
-        raise SettingsFault(f"{where}.kind", "must be room, prefecture or county")
     return Peer(**table)
 
 

@@ -248,7 +248,7 @@ def _award(lot: "LotState", command: DecideAward, asked: Asked) -> tuple[AwardDe
             raise breach(grounds, "ground-unknown", value=ground)
     passed = {ref for ref, _ in command.passed_over} | set(state.refused)
     skipped = [ref for ref in better if ref not in passed]
-    if lot.project.lot is not None and lot.project.lot.state_funds and skipped:
+    if lot.registered.state_funds and skipped:
         raise breach(grounds, "rank-order", value=command.ref, limit=skipped[0])
     return (AwardDecided(command.ref, lot.evaluation.price_fen(command.ref), command.passed_over),)
 

@@ -30,7 +30,7 @@ from node.domain.notice import NoticeState
 from node.domain.objection import ObjectionState
 from node.domain.opening import OpeningState
 from node.domain.panel import PanelState
-from node.domain.project import ProjectState
+from node.domain.project import LotRegistered, ProjectState
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, ClockQuality, Recorded, Role
 
@@ -51,6 +51,13 @@ class LotState:
     acted: tuple[tuple[str, str], ...] = ()  # person, role: who has acted here, and as what
     stood_still_from_ms: int = 0  # when the present standstill began; 0: none
     retired_members: tuple[str, ...] = ()  # numbers of a dissolved committee of this round: their sheets stay sealed
+
+    @property
+    def registered(self) -> LotRegistered:
+        """What the registration fixed. Raises Refused before it."""
+        if self.project.lot is None:
+            raise Refused("lot-not-registered", rule="registered-first")
+        return self.project.lot
 
     @property
     def lot_code(self) -> str:
@@ -124,6 +131,7 @@ DEADLINE_ACTS: frozenset[type] = frozenset(
 # What may be done while nothing else may: speak about the standstill, object and be answered, stop for good.
 _WHILE_SUSPENDED: frozenset[type] = frozenset(
     {
+        project.Suspend,
         project.Resume,
         project.TerminateProcedure,
         objection.RaiseObjection,
@@ -133,7 +141,6 @@ _WHILE_SUSPENDED: frozenset[type] = frozenset(
 _WHILE_PAUSED: frozenset[type] = frozenset(
     {
         *_WHILE_SUSPENDED,
-        project.Suspend,
         project.ScrapProcedure,
         notice.AmendDocuments,
         notice.WithdrawNotice,
@@ -157,8 +164,8 @@ def decide(lot: LotState, command: object, asked: Asked) -> tuple[Any, ...]:
     _one_role(lot, asked)
     if type(command) in DEADLINE_ACTS:
         _good_clock(asked)
-    if lot.project.lot is None and not isinstance(command, project.RegisterLot):
-        raise Refused("lot-not-registered", rule="registered-first")
+    if not isinstance(command, project.RegisterLot):
+        lot.registered  # noqa: B018 - refuses before the registration
     _not_standing_still(lot, command)
     _fresh_members(lot, command)
     events: tuple[Any, ...] = module.decide(lot, command, asked)

@@ -290,11 +290,8 @@ def _issue(lot: "LotState", command: IssueDocuments, asked: Asked) -> tuple[Docu
             "prequalification-not-offered", rule="post-qualification-only", cites=("ZBT 17", "ZBT 18", "ZBT 19")
         )
     check_scheme(command.scheme, command.control_price_fen, profile)
-    registered = lot.project.lot
-    if registered is not None:
-        check_bond_terms(
-            command.bond, category=registered.category, estimate_fen=registered.estimate_fen, profile=profile
-        )
+    registered = lot.registered
+    check_bond_terms(command.bond, category=registered.category, estimate_fen=registered.estimate_fen, profile=profile)
     return (
         DocumentsIssued(
             command.documents_sha256,
@@ -317,7 +314,7 @@ def _publish(lot: "LotState", command: PublishNotice, asked: Asked) -> tuple[Not
         raise Refused("no-documents", rule="documents-before-notice", cites=("ZB 19",))
     require_text(text=command.text, opening_place=command.opening_place)
     _same_text_on_every_medium(command)
-    if lot.project.lot is not None and lot.project.lot.method == "invited":
+    if lot.registered.method == "invited":
         invitation = profile.rule("invitation-min")
         if command.invited_count < profile.number(invitation.id):
             raise breach(invitation, "too-few-invited", value=command.invited_count)

@@ -243,7 +243,8 @@ def evolve(state: ProjectState, event: object, recorded: Recorded) -> ProjectSta
             return replace(state, filing=outcome, filed_round=filed)
         case Suspended():
             role = recorded.actor.partition(":")[0]
-            return replace(state, suspended=event, suspended_at_ms=recorded.at_ms, suspended_by=role)
+            since_ms = state.suspended_at_ms or recorded.at_ms
+            return replace(state, suspended=event, suspended_at_ms=since_ms, suspended_by=role)
         case Resumed():
             return replace(state, suspended=None, suspended_at_ms=0, suspended_by="")
         case RoundFailed():

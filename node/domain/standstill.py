@@ -29,7 +29,9 @@ def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]
 
 
 def _suspend(state: ProjectState, command: Suspend, asked: Asked) -> tuple[Suspended]:
-    if state.suspended is not None:
+    # A supervisor may put an order over somebody else's suspension, which then only a supervisor lifts.
+    over_others = asked.actor.role is Role.SUPERVISOR and state.suspended_by != Role.SUPERVISOR
+    if state.suspended is not None and not over_others:
         raise Refused("suspended-already", rule="one-suspension-at-a-time", value=state.suspended.reason)
     require_one_of(command.reason, SUSPENSION_REASONS, "reason")
     require_text(text=command.text)

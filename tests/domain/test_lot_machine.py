@@ -1,15 +1,31 @@
 """Whatever is asked, in whatever order: the lot never opens early, takes a late bid, awards outside the list or changes its name."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from node.domain import award, bidding, evaluation, lot, notice, objection, opening, panel, project, wire
-from node.domain.refused import Refused
-from node.domain.values import DAY_MS, ClockQuality, Role
+from node.domain import (
+    award,
+    bidding,
+    bond,
+    evaluation,
+    failures,
+    lot,
+    notice,
+    objection,
+    opening,
+    panel,
+    project,
+    standstill,
+    wire,
+)
+from node.domain.refused import NotOffered, Refused
+from node.domain.values import DAY_MS, ClockQuality, Recorded, Role
 from tests.domain import lot_story as s
 from tests.domain.lot_story import D32, REFS, Story
 
@@ -39,6 +55,17 @@ COMMANDS: tuple[Any, ...] = (
     award.RecordWinnerRefusal("放弃"),
     award.ArchiveLot(D32),
 )
+STATIONS: tuple[Callable[[Story], Story], ...] = (
+    Story.registered,
+    Story.noticed,
+    Story.bid,
+    Story.opened,
+    Story.evaluating,
+    Story.reported,
+    Story.published,
+    Story.awarded,
+    Story.notified,
+)
 
 
 class LotMachine(RuleBasedStateMachine):
@@ -48,7 +75,12 @@ class LotMachine(RuleBasedStateMachine):
         super().__init__()
         self.story = Story().registered()
         self.identity = self.story.state.project.lot
-        self.deadline_ms = 0
+
+    @initialize(station=st.sampled_from(STATIONS))
+    def begin(self, station: Callable[[Story], Story]) -> None:
+        """From anywhere in the procedure: a walk from the start would hardly ever get far."""
+        self.story = station(Story())
+        self.identity = self.story.state.project.lot
 
     def ask(self, command: Any, role: Role) -> None:
         story, before = self.story, self.story.state
@@ -90,7 +122,7 @@ class LotMachine(RuleBasedStateMachine):
 
     @rule(command=st.sampled_from(COMMANDS))
     def who_may_asks(self, command: Any) -> None:
-        role = sorted(lot_roles(command))[0]
+        role = min(lot_roles(command))
         self.ask(command, role)
 
     @rule(days=st.integers(19, 40), sale=st.integers(4, 8))
@@ -119,6 +151,40 @@ class LotMachine(RuleBasedStateMachine):
         self.ask(s.bid(ref, text), Role.BIDDER)
 
     @rule()
+    def next_step(self) -> None:
+        """What would come next if all went well."""
+        if self.story.state.project.suspended is not None:
+            self.ask(project.Resume("恢复"), Role(self.story.state.project.suspended_by))
+        for one in self.story.state.objections.pausing:
+            self.ask(objection.AnswerObjection(one.no, "答复", "replied"), Role.TENDERER)
+        ended = self.story.state.project.ended
+        match "ended" if ended else lot.stage(self.story.state):
+            case "ended":
+                self.ask(project.StartRetender("再次招标"), Role.AGENCY)
+            case "registered":
+                self.ask(project.SubmitFiling(D32, "方案"), Role.AGENCY)
+                self.ask(project.DecideFiling("no-problem", ""), Role.SUPERVISOR)
+            case "filed":
+                self.publish(21, 6)
+            case "docs_out" | "clarified" | "objected_docs" | "committee":
+                self.all_hand_in()
+                self.to_the_deadline()
+                self.ask(opening.StartOpening(()), Role.OPERATOR)
+            case "opened" | "evaluating" | "preliminary" | "detailed":
+                self.the_committee_works(long=True)
+            case "reported":
+                self.publish_candidates(5)
+            case "published":
+                self.story.at_ms += 6 * DAY_MS
+                self.decide_award(REFS[0], "withdrew")
+            case "awarded":
+                self.ask(award.IssueAwardNotice(D32, ("网",)), Role.AGENCY)
+            case "notified":
+                self.sign_contract()
+            case _:
+                self.ask(award.ArchiveLot(D32), Role.OPERATOR)
+
+    @rule()
     def all_hand_in(self) -> None:
         for ref in REFS:
             self.ask(s.participation(ref), Role.BIDDER)
@@ -142,9 +208,9 @@ class LotMachine(RuleBasedStateMachine):
     def time_passes(self, ms: int) -> None:
         self.story.at_ms += ms
 
-    @rule(quality=st.sampled_from(ClockQuality))
-    def clock(self, quality: ClockQuality) -> None:
-        self.story.quality = quality
+    @rule(quality=st.sampled_from(ClockQuality), attested=st.booleans())
+    def clock(self, quality: ClockQuality, attested: bool) -> None:
+        self.story.quality, self.story.attested_by = quality, ("p-1", "p-2") if attested else ()
 
     @rule(long=st.booleans())
     def the_committee_works(self, long: bool) -> None:
@@ -217,6 +283,36 @@ def lot_roles(command: Any) -> frozenset[Role]:
     from node.domain.duties import DUTIES
 
     return DUTIES[type(command)]
+
+
+SUBJECTS = (project, notice, bond, bidding, objection, award, standstill, failures)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.__name__)
+def test_a_subject_does_not_offer_what_is_not_its_own(subject: Any) -> None:
+    story = Story().registered()
+    with pytest.raises(NotOffered):
+        subject.decide(story.state, object(), story.asked())
+
+
+def test_an_event_of_another_stream_changes_nothing() -> None:
+    story = Story().bid()
+    recorded = Recorded(story.at_ms, "operator:p-operator", "a", 1, D32)
+    assert lot.evolve(story.state, object(), recorded) is story.state
+    for subject, state in (
+        (project, story.state.project),
+        (notice, story.state.notice),
+        (bond, story.state.bonds),
+        (bidding, story.state.bidding),
+        (objection, story.state.objections),
+        (award, story.state.award),
+    ):
+        assert subject.evolve(state, object(), recorded) is state
+
+
+def test_every_event_of_the_lot_has_one_subject_and_every_command_one_decider() -> None:
+    assert len(set(lot.EVENTS)) == len(lot.EVENTS)
+    assert len(set(lot.COMMANDS)) == len(lot.COMMANDS)
 
 
 TestLotMachine = LotMachine.TestCase

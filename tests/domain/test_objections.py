@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
 from node.domain import award, lot, notice, objection, opening, project
+from node.domain.calendar import CalendarExpired
+from node.domain.profile import Rule, Unit
 from node.domain.refused import Refused
 from node.domain.values import Role
 from tests.domain import lot_story as s
@@ -14,6 +17,7 @@ from tests.domain.lot_story import D32, REFS, Story, ms, objects
 
 ANSWER = objection.AnswerObjection(1, "维持原条款", "replied")
 OPENING = (opening.OpeningStarted(REFS, ()),)
+
 
 def _answered_after_the_deadline() -> Story:
     story = Story().bid().at("2026-03-13 23:59").do(objects("documents"), Role.BIDDER)
@@ -184,6 +188,36 @@ def test_a_standstill_after_the_deadline_loses_no_deadline() -> None:
     story = Story().bid().at(s.DEADLINE + 1).do(project.Suspend("outage", "停电"), Role.OPERATOR)
     story.at("2026-03-23 10:00").do(project.Resume("来电"), Role.OPERATOR)
     assert not story.state.deadline_lost
+
+
+def test_a16_past_the_calendars_end_working_days_refuse_and_calendar_days_go_on() -> None:
+    story = Story().documented()
+    story.calendar = replace(s.YEAR_2026, holidays=frozenset(), make_up_days=frozenset(), last=date(2026, 3, 1))
+    assert story.at("2026-03-02 09:00").when(s.NOTICE)
+    with pytest.raises(Refused, match="deadline-too-early"):
+        story.when(replace(s.NOTICE, deadline_ms=ms("2026-03-22 08:59")))
+    known = ms("2026-04-01 10:00")
+    assert objection.complaint_deadline(known, s.WORKS, story.calendar) == ms("2026-04-12 00:00")
+    for deadline in (objection.complaint_acceptance_deadline, objection.complaint_decision_deadline):
+        for calendar in (story.calendar, None):
+            with pytest.raises(CalendarExpired):
+                deadline(known, s.WORKS, calendar)
+
+
+def test_a_complaint_is_accepted_in_three_working_days_and_decided_in_thirty() -> None:
+    friday = ms("2026-04-03 10:00")  # before 清明节, 4 to 6 April
+    assert objection.complaint_acceptance_deadline(friday, s.WORKS, s.YEAR_2026) == ms("2026-04-10 00:00")
+    assert objection.complaint_decision_deadline(friday, s.WORKS, s.YEAR_2026) == ms(
+        "2026-05-21 00:00"
+    )  # 9 May is worked
+
+
+def test_where_the_profile_does_not_roll_a_period_ends_on_a_rest_day() -> None:
+    strict = Rule("roll-rest-day", False, Unit.FLAG, ("民法典 203",), False)
+    profile = replace(s.WORKS, rules={**s.WORKS.rules, "roll-rest-day": strict})
+    known = ms("2026-04-01 10:00")
+    assert objection.complaint_deadline(known, profile, s.YEAR_2026) == ms("2026-04-12 00:00")
+    assert objection.complaint_deadline(known, s.WORKS, s.YEAR_2026) == ms("2026-04-14 00:00")
 
 
 def test_a3_a_result_objection_freezes_the_procedure_and_not_the_complaint_clock() -> None:

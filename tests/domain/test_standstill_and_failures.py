@@ -54,7 +54,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
         lambda: Story().taken().do(OUTAGE, Role.OPERATOR),
         OUTAGE,
         Role.OPERATOR,
-        "suspended",
+        "suspended-already",
     ),
     ("what runs is not resumed", lambda: Story().taken(), RESUME, Role.OPERATOR, "not-suspended"),
     (
@@ -265,6 +265,14 @@ def test_a_deadline_that_passed_in_a_suspension_is_moved_before_the_opening() ->
     )
     with pytest.raises(Refused, match="deadline-fell-in-standstill"):
         story.when(opening.StartOpening(()), Role.OPERATOR)
+
+
+def test_a_supervisor_puts_an_order_over_an_outage_and_the_standstill_counts_from_its_beginning() -> None:
+    story = Story().evaluating().do(OUTAGE, Role.OPERATOR).at("2026-03-23 17:00").do(ORDER, Role.SUPERVISOR)
+    with pytest.raises(Refused, match="only-the-supervisor"):
+        story.when(RESUME, Role.OPERATOR)
+    story.at("2026-03-23 18:30").do(RESUME, Role.SUPERVISOR)
+    assert story.events[-1] == project.Resumed("恢复", 4 * HOUR_MS + 30 * MINUTE_MS, new_committee=True)
 
 
 def test_in_a_suspension_objections_are_heard_and_the_procedure_may_be_stopped_for_good() -> None:

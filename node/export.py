@@ -1,0 +1,102 @@
+"""What leaves the node for a stranger to check (导出): bundles of a log, and one receipt's proof."""
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import apsw
+
+from node.settings import Settings
+from sync.bundle import write_bundle
+from sync.checkpoint import read
+from sync.log import LogFault, TableHashes, head, read_bodies
+from sync.merkle import inclusion_proof
+from sync.note import NoteSignature, SignedNote, VerifierKey
+from sync.policy import Party, Policy
+from sync.proof import encode as encode_proof
+
+
+class TableLog(TableHashes):
+    """A log held in the database, as a source of hashes and entries."""
+
+    def __init__(self, db: apsw.Connection, origin: str) -> None:
+        """Look the log up. Raises LogFault if it is unknown."""
+        super().__init__(db, origin)
+        self._reader = db
+        self._name = origin
+
+    def entries(self, start: int, end: int) -> Iterable[bytes]:
+        """Return the entries [start, end). Raises LogFault where one is missing."""
+        expected = start
+        for seq, body in read_bodies(self._reader, self._name, start, end):
+            if seq != expected:
+                break
+            yield body
+            expected += 1
+        if expected != end:
+            raise LogFault("missing-entries", self._name, expected, end)
+
+
+def policy_of(settings: Settings, own_vkey: str, own_cosigner: str, origin: str) -> Policy:
+    """Return the trust file for one log: its key, and every node of the settings that may cosign it. No quorum is asked."""
+    logs = {settings.origin: own_vkey} | {peer.origin: peer.log_vkey for peer in settings.peers}
+    cosigners = {settings.node: own_cosigner} | {peer.name: peer.cosigner_vkey for peer in settings.peers}
+    own = {settings.origin: settings.node} | {peer.origin: peer.name for peer in settings.peers}
+    witnesses = {
+        name: Party(VerifierKey.parse(vkey)) for name, vkey in sorted(cosigners.items()) if name != own.get(origin)
+    }
+    return Policy((Party(VerifierKey.parse(logs[origin])),), witnesses, {}, None)
+
+
+def checkpoint_note(db: apsw.Connection, origin: str) -> bytes:
+    """Return the newest checkpoint with every cosignature of exactly its size. Raises LogFault where there is none."""
+    held = head(db, origin)
+    if held.checkpoint is None:
+        raise LogFault("no-checkpoint", origin)
+    checkpoint, note = read(held.checkpoint)
+    lines = db.execute(
+        "SELECT line FROM cosignatures WHERE log_id = ? AND size = ? ORDER BY cosigner", (held.log_id, checkpoint.size)
+    )
+    known = {str(signature) for signature in note.signatures}
+    more = [signature for row in lines if str(signature := NoteSignature.parse(row[0])) not in known]
+    return bytes(SignedNote(note.text, (*note.signatures, *more)))
+
+
+def write_log_bundle(
+    db: apsw.Connection,
+    target: BinaryIO,
+    origin: str,
+    policy: Policy,
+    *,
+    blobs: Mapping[str, Path] | None = None,
+    proofs_of: Iterable[int] = (),
+) -> None:
+    """Write the bundle of one log held here, in one snapshot of the database."""
+    note = checkpoint_note(db, origin)
+    proofs = {str(seq): proof_of(db, origin, seq, note) for seq in proofs_of}
+    opened = {sha256: (lambda path=path: path.open("rb")) for sha256, path in (blobs or {}).items()}
+    write_bundle(
+        target,
+        checkpoint=note,
+        policy=bytes(policy),
+        source=TableLog(db, origin),
+        blobs=opened,
+        proofs=proofs,
+    )
+
+
+def bundle_bytes(db: apsw.Connection, origin: str, policy: Policy) -> bytes:
+    """Return the bundle of a log as bytes, for attaching."""
+    target = io.BytesIO()
+    write_log_bundle(db, target, origin, policy)
+    return target.getvalue()
+
+
+def proof_of(db: apsw.Connection, origin: str, seq: int, note: bytes | None = None) -> bytes:
+    """Return the tlog-proof of one entry under the newest checkpoint."""
+    note = note or checkpoint_note(db, origin)
+    checkpoint, _ = read(note)
+    if not 0 <= seq < checkpoint.size:
+        raise LogFault("missing-entries", origin, seq, seq + 1)
+    return encode_proof(seq, inclusion_proof(TableHashes(db, origin), seq, checkpoint.size), note)

@@ -82,7 +82,7 @@ class VerifierKey:
             raise Malformed("vkey", "is empty")
         key = cls.of(name, data[0], data[1:])
         if key.key_id.hex() != key_id:
-            raise Malformed("vkey", f"key id {key_id} does not belong to the key, {key.key_id.hex()} does")
+            raise Malformed("vkey", f"has not the key id {key.key_id.hex()} of its key")
         return key
 
     def __str__(self) -> str:
@@ -235,8 +235,8 @@ def format_signatures(signatures: Iterable[NoteSignature]) -> str:
 
 def check_name(name: str) -> None:
     """Refuse a key name that is empty or holds a Unicode space, a control character or a plus. Raises Malformed."""
-    if not name or "+" in name or any(char.isspace() or char < " " for char in name):
-        raise Malformed("key name", "is empty or holds a space, a control character or a plus")
+    if not name or "+" in name or any(char.isspace() or char < " " or "\ud800" <= char <= "\udfff" for char in name):
+        raise Malformed("key name", "is empty, not UTF-8, or holds a space, a control character or a plus")
 
 
 def check_text(text: str) -> None:

@@ -49,16 +49,16 @@ def trust_of(policy: Policy | None) -> str:
 
 
 def verdict_of(tampered: Tampered, trust: str) -> Verdict:
-    """Return the verdict for evidence that does not fit."""
+    """Return the verdict for evidence that does not fit, fit for a terminal: evidence may hold hostile text."""
     return Verdict(
         ok=False,
         problem=tampered.problem,
-        origin=tampered.origin,
+        origin=_plain(tampered.origin),
         seq=tampered.seq,
-        expected=tampered.expected,
-        got=tampered.got,
+        expected=_plain(tampered.expected),
+        got=_plain(tampered.got),
         trust=trust,
-        detail=tampered.detail,
+        detail=_plain(tampered.detail) or "",
     )
 
 
@@ -82,7 +82,7 @@ def verify_bundle(files: Members | Mapping[str, bytes], policy: Policy | None, s
     return Verdict(
         ok=True,
         problem=None,
-        origin=origin,
+        origin=_plain(origin),
         seq=None,
         expected=None,
         got=None,
@@ -380,3 +380,10 @@ def _place_of(body: bytes) -> int | None:
         return decode(body).seq
     except Malformed:
         return None
+
+
+def _plain(text: str | None) -> str | None:
+    """Return a text with everything that does not print spelled as an escape."""
+    if text is None or text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

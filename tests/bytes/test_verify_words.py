@@ -1,0 +1,25 @@
+"""The closed list of problems is one list: in code, in the documentation, in the words for people."""
+
+import re
+from pathlib import Path
+
+from sync.cli import WORDS
+from sync.proof import MAX_PROOF_FILE
+from sync.tampered import Problem
+from sync.tiles import MAX_BUNDLE
+
+PAGE = (Path(__file__).parents[2] / "docs" / "verify.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_every_problem_once_in_the_order_of_the_code():
+    assert re.findall(r"^\| `([a-z-]+)` \| [^|]+ \|$", PAGE, re.MULTILINE) == [str(problem) for problem in Problem]
+
+
+def test_every_problem_has_words_in_both_languages():
+    assert set(WORDS) == set(Problem)
+    assert all(re.search("[\u4e00-\u9fff]", chinese) and english.isascii() for chinese, english in WORDS.values())
+
+
+def test_the_page_names_the_bounds_that_the_code_enforces():
+    assert f"{MAX_BUNDLE:,}" in PAGE
+    assert f"{MAX_PROOF_FILE:,}" in PAGE

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LEAF_DAYS = 90
 CA_DAYS = 3_650
-_NODE = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
+_NODE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?")
 
 
@@ -105,7 +105,7 @@ def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
 def issue_leaf(authority: Authority, *, node: str, public: Ed25519PublicKey, now: dt.datetime) -> bytes:
     """Return a node's certificate as PEM: client and server, 90 days, named by SPIFFE URI; localhost for loopback."""
     if not _NODE.fullmatch(node):
-        raise CertFault("node", f"{node!r} is not a node code: a-z, 0-9 and hyphens, at most 64")
+        raise CertFault("node", f"{node!r} is not a node code: a-z, 0-9 and hyphens, at most 63")
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node)]))
@@ -123,6 +123,7 @@ def issue_leaf(authority: Authority, *, node: str, public: Ed25519PublicKey, now
             x509.SubjectAlternativeName(
                 [
                     x509.UniformResourceIdentifier(node_uri(authority.prefecture, node)),
+                    x509.DNSName(node_host(authority.prefecture, node)),
                     x509.DNSName("localhost"),
                     x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")),
                 ]
@@ -139,6 +140,11 @@ def issue_leaf(authority: Authority, *, node: str, public: Ed25519PublicKey, now
 def node_uri(prefecture: str, node: str) -> str:
     """Return the name of a node in its certificate."""
     return f"spiffe://{prefecture}/node/{node}"
+
+
+def node_host(prefecture: str, node: str) -> str:
+    """Return the host name under which a node's certificate is checked in the handshake; it need not resolve."""
+    return f"{node}.node.{prefecture}"
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
@@ -165,12 +171,10 @@ def server_context(*, certificate: Path, key: Path, ca: Path) -> ssl.SSLContext:
 def client_context(*, certificate: Path, key: Path, ca: Path) -> ssl.SSLContext:
     """Return the TLS side that dials a peer.
 
-    The host name is not checked: rooms dial addresses, and the peer's name is its SAN URI, which the caller compares with
-    `peer_node` before it sends anything.
+    The caller names the node that it expects by `server_hostname=node_host(…)`, whatever address it dials: another node
+    of the same CA then fails in the handshake, before anything is sent.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED
     return _loaded(context, certificate=certificate, key=key, ca=ca)
 
 

@@ -17,6 +17,7 @@ from sync.certs import (
     issue_leaf,
     load_authority,
     make_authority,
+    node_host,
     node_uri,
     peer_node,
     server_context,
@@ -37,7 +38,7 @@ def enrol(folder: Path, authority: Authority, node: str, *, now=NOW, ca: Authori
     return files
 
 
-async def greet(server: ssl.SSLContext, client: ssl.SSLContext | None) -> tuple[str, str]:
+async def greet(server: ssl.SSLContext, client: ssl.SSLContext, *, expected: str = "a") -> tuple[str, str]:
     """Return (whom the server saw, whom the client saw); the client must get one byte back."""
     seen: list[str] = []
 
@@ -50,7 +51,9 @@ async def greet(server: ssl.SSLContext, client: ssl.SSLContext | None) -> tuple[
     listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server)
     async with listening:
         port = listening.sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="")
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=client, server_hostname=node_host("dali.erhai", expected)
+        )
         try:
             other = peer_node(writer.get_extra_info("ssl_object"), "dali.erhai")
             await reader.readexactly(1)
@@ -62,7 +65,8 @@ async def greet(server: ssl.SSLContext, client: ssl.SSLContext | None) -> tuple[
 async def test_both_sides_learn_the_node_code_from_the_certificate(tmp_path: Path) -> None:
     authority = make_authority("dali.erhai", NOW)
     a, b = enrol(tmp_path, authority, "532924-room-1-a"), enrol(tmp_path, authority, "532924-room-1-b")
-    assert await greet(server_context(**a), client_context(**b)) == ("532924-room-1-b", "532924-room-1-a")
+    seen = await greet(server_context(**a), client_context(**b), expected="532924-room-1-a")
+    assert seen == ("532924-room-1-b", "532924-room-1-a")
 
 
 async def test_a_client_of_a_foreign_ca_is_refused(tmp_path: Path) -> None:
@@ -79,6 +83,13 @@ async def test_a_server_of_a_foreign_ca_is_refused(tmp_path: Path) -> None:
     client = enrol(tmp_path, ours, "b")
     with pytest.raises(ssl.SSLCertVerificationError):
         await greet(server_context(**rogue), client_context(**client))
+
+
+async def test_a_server_that_is_another_node_of_the_same_ca_is_refused(tmp_path: Path) -> None:
+    authority = make_authority("dali.erhai", NOW)
+    a, b = enrol(tmp_path, authority, "a"), enrol(tmp_path, authority, "b")
+    with pytest.raises(ssl.SSLCertVerificationError, match="ostname"):
+        await greet(server_context(**a), client_context(**b), expected="c")
 
 
 async def test_a_client_without_a_certificate_is_refused(tmp_path: Path) -> None:
@@ -147,7 +158,7 @@ def test_a_leaf_has_the_profile_of_a_node() -> None:
     leaf.verify_directly_issued_by(authority.certificate)
 
 
-@pytest.mark.parametrize("node", ["", "A", "a/b", "a" * 65, "-a", "a b", "县"])
+@pytest.mark.parametrize("node", ["", "A", "a/b", "a" * 64, "-a", "a b", "县"])
 def test_a_node_code_that_could_confuse_a_uri_is_refused(node: str) -> None:
     authority = make_authority("dali.erhai", NOW)
     with pytest.raises(CertFault):

@@ -1,0 +1,64 @@
+"""The start-up gate: gathers what the tables, the fence and the peers say, and lets `fence.start_gate` decide (启动检查).
+
+It runs on every start, not only after a restore: a flipped bit in a write-ahead log drops commits and no integrity check
+notices.
+"""
+
+import apsw
+
+from sync.checkpoint import Checkpoint, open_checkpoint
+from sync.fence import Fence, Gate, Rollback, Seen, start_gate
+from sync.log import LogFault, TableHashes, head, instance_id, read_bodies
+from sync.merkle import leaf_hash, tree_root
+from sync.note import VerifierKey
+from sync.tampered import Malformed, Tampered
+
+# Entries whose bytes are hashed again before the node may append; older ones are the scrub's and `erhai check`'s work.
+TAIL = 4_096
+
+
+def check_start(db: apsw.Connection, fence: Fence, vkey: VerifierKey, seen: tuple[Seen, ...] = ()) -> Gate:
+    """Return whether this node may append to its own log. `seen` are checkpoints of it that peers have cosigned.
+
+    The caller advances the fence on Behind, and stays read-only on Rollback.
+    """
+    origin = vkey.name
+    held = head(db, origin)
+    local = Checkpoint(origin, held.size, held.root)
+    hashes = TableHashes(db, origin)
+    try:
+        rebuilt = tree_root(hashes, held.size)
+        changed = first_changed(db, origin, max(0, held.size - TAIL), held.size)
+    except LogFault as damage:
+        return Rollback("entry-changed", str(damage), local, None)
+    if rebuilt != local.root or changed is not None:
+        return Rollback("entry-changed", f"entry {changed}" if changed is not None else "tree", local, None)
+    return start_gate(
+        instance=instance_id(db),
+        fence=fence.state,
+        local=local,
+        signed=_own_checkpoint(held.checkpoint, vkey),
+        root_at=lambda size: tree_root(hashes, size),
+        seen=seen,
+    )
+
+
+def first_changed(db: apsw.Connection, origin: str, start: int, end: int) -> int | None:
+    """Return the first entry of [start, end) whose bytes no longer have their stored leaf hash. Raises LogFault on a gap."""
+    leaves = TableHashes(db, origin)
+    for low in range(start, end, 256):
+        high = min(low + 256, end)
+        stored = leaves.hashes(0, low, high)
+        for (seq, body), leaf in zip(read_bodies(db, origin, low, high), stored, strict=True):
+            if leaf_hash(body) != leaf:
+                return seq
+    return None
+
+
+def _own_checkpoint(note: bytes | None, vkey: VerifierKey) -> Checkpoint | None:
+    if note is None:
+        return None
+    try:
+        return open_checkpoint(note, [vkey]).checkpoint
+    except (Tampered, Malformed):
+        return None

@@ -1,0 +1,412 @@
+"""Signed logs as tables of one SQLite file: the node's own log and every log mirrored here, alike (日志).
+
+What holds after a commit: entries are contiguous from 0; the head row's size and frontier cover exactly the entries that
+are there; every complete subtree of 256**level leaves has its hash in `hash256`, so roots and proofs cost a few hundred
+rows however long the log is. All writing happens inside the caller's transaction on the writer thread.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from sync.checkpoint import read
+from sync.codec import MAX_ENTRY
+from sync.merkle import Frontier
+
+LOG_SCHEMA = """
+CREATE TABLE IF NOT EXISTS log_instance (   -- this copy of the database; a restored or cloned one gets another id
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id BLOB NOT NULL CHECK (length(id) = 16)
+) STRICT;
+INSERT OR IGNORE INTO log_instance (one, id) VALUES (1, randomblob(16));
+CREATE TABLE IF NOT EXISTS logs (
+    log_id INTEGER PRIMARY KEY,
+    origin TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL DEFAULT 0 CHECK (size >= 0),
+    frontier BLOB NOT NULL DEFAULT x'',
+    checkpoint BLOB,                        -- newest signed note whose entries are all here
+    checkpoint_size INTEGER NOT NULL DEFAULT 0 CHECK (checkpoint_size <= size),
+    witnessed_size INTEGER NOT NULL DEFAULT 0,  -- largest size this node's witness key signed for
+    cosigned_s INTEGER NOT NULL DEFAULT 0,      -- time in this node's last cosignature of this log: never decreases
+    frozen TEXT                             -- why nothing more is accepted under this origin
+) STRICT;
+CREATE TABLE IF NOT EXISTS entries (
+    log_id INTEGER NOT NULL REFERENCES logs (log_id),
+    seq INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (log_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hash256 (        -- roots of complete subtrees of 256**level leaves, level >= 1
+    log_id INTEGER NOT NULL REFERENCES logs (log_id),
+    level INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (log_id, level, n)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS promises (       -- pending checkpoints of mirrored logs: verified, entries still to come
+    log_id INTEGER NOT NULL REFERENCES logs (log_id),
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    note BLOB NOT NULL,
+    PRIMARY KEY (log_id, size)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cosignatures (   -- one per cosigner and size; the largest size of a cosigner is its reach
+    log_id INTEGER NOT NULL REFERENCES logs (log_id),
+    cosigner TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    line TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,                 -- when it arrived here
+    PRIMARY KEY (log_id, cosigner, size)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS misbehaviour (   -- two signed checkpoints of one origin that cannot both be true
+    id INTEGER PRIMARY KEY,
+    origin TEXT NOT NULL,
+    problem TEXT NOT NULL,
+    held BLOB NOT NULL,
+    shown BLOB NOT NULL,
+    proof BLOB NOT NULL,                    -- the consistency proof that came with `shown`, 32 bytes each
+    shown_by TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    UNIQUE (origin, held, shown)
+) STRICT;
+"""
+
+_INSERT_ENTRY = "INSERT INTO entries (log_id, seq, leaf, body) VALUES (?, ?, ?, ?)"
+_INSERT_HASH = "INSERT INTO hash256 (log_id, level, n, hash) VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True)
+class EntryTooLarge(Exception):  # noqa: N818 - a bound of the format, not a fault of the machine
+    """An entry of `size` bytes is over MAX_ENTRY (65,535, from the u16 length of C2SP tlog-tiles)."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class LogFault(Exception):  # noqa: N818 - the family suffix is Fault
+    """The tables cannot answer: `what` is unknown-log, missing-entries or wrong-checkpoint."""
+
+    what: str
+    origin: str
+    start: int = 0
+    end: int = 0
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.origin}: {self.what} [{self.start}, {self.end})"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The head of a log in memory at one moment, to return to."""
+
+    size: int
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigned:
+    """One cosigner's statement about one log: its signature line covers the checkpoint of this size."""
+
+    cosigner: str
+    size: int
+    line: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is held of one log. `cosignatures` are the best of each cosigner; `promised` is the size of the newest verified
+    checkpoint, entries still to come.
+    """
+
+    origin: str
+    log_id: int
+    size: int
+    frontier: Frontier
+    checkpoint: bytes | None
+    checkpoint_size: int
+    promised: int
+    frozen: str | None
+    cosignatures: tuple[Cosigned, ...]
+
+    @property
+    def root(self) -> bytes:
+        """Return the root over all entries held."""
+        return self.frontier.root()
+
+
+class LogTable:
+    """The writing end of one log. Not safe across threads: it belongs to the writer thread."""
+
+    def __init__(self, db: apsw.Connection, origin: str, log_id: int) -> None:
+        """Read the head from the table; use `open_log`."""
+        self.origin = origin
+        self.log_id = log_id
+        self._db = db
+        self._cursor = db.cursor()
+        self._size = self._signed_size = 0
+        self._hashes: list[bytes] = []
+        self._dirty = False
+        self.forget()
+
+    @property
+    def size(self) -> int:
+        """Return the number of entries, those of the open transaction included."""
+        return self._size
+
+    @property
+    def frontier(self) -> Frontier:
+        """Return the roots of the perfect subtrees over all entries, those of the open transaction included."""
+        return Frontier(self._size, tuple(self._hashes))
+
+    @property
+    def signed_size(self) -> int:
+        """Return the size that the newest stored checkpoint covers."""
+        return self._signed_size
+
+    def append(self, body: bytes) -> int:
+        """Append one entry and return its seq. The head row follows at `flush`. Raises EntryTooLarge."""
+        if len(body) > MAX_ENTRY:
+            raise EntryTooLarge(len(body))
+        seq = self._size
+        leaf = hashlib.sha256(b"\0" + body).digest()
+        self._cursor.execute(_INSERT_ENTRY, (self.log_id, seq, leaf, body))
+        finished = self._push(leaf)
+        if finished:
+            self._cursor.executemany(_INSERT_HASH, finished)
+        return seq
+
+    def extend(self, bodies: Sequence[bytes], leaves: Sequence[bytes]) -> range:
+        """Append many entries whose leaf hashes the caller has computed (to verify them), and return their seqs."""
+        start = self._size
+        for body in bodies:
+            if len(body) > MAX_ENTRY:
+                raise EntryTooLarge(len(body))
+        log_id = self.log_id
+        rows = [
+            (log_id, seq, leaf, body) for seq, (leaf, body) in enumerate(zip(leaves, bodies, strict=True), start=start)
+        ]
+        self._cursor.executemany(_INSERT_ENTRY, rows)
+        finished = [row for leaf in leaves for row in self._push(leaf)]
+        if finished:
+            self._cursor.executemany(_INSERT_HASH, finished)
+        return range(start, self._size)
+
+    def _push(self, node: bytes) -> list[tuple[int, int, int, bytes]]:
+        """Take one leaf into the frontier; return rows for the 256**level subtrees that it completes."""
+        finished: list[tuple[int, int, int, bytes]] = []
+        hashes, left, merged = self._hashes, self._size, 0
+        while left & 1:
+            node = hashlib.sha256(b"\1" + hashes.pop() + node).digest()
+            left >>= 1
+            merged += 1
+            if not merged & 7:
+                finished.append((self.log_id, merged >> 3, left, node))
+        hashes.append(node)
+        self._size += 1
+        self._dirty = True
+        return finished
+
+    def flush(self) -> None:
+        """Write the head row. Must run before the transaction commits."""
+        if self._dirty:
+            self._cursor.execute(
+                "UPDATE logs SET size = ?, frontier = ? WHERE log_id = ?",
+                (self._size, self.frontier.pack(), self.log_id),
+            )
+            self._dirty = False
+
+    def store_checkpoint(self, note: bytes) -> None:
+        """Store the signed note as the newest checkpoint; flushes. The caller has signed or verified it.
+
+        Raises LogFault where it is not of this log, covers entries that are not here, or has another root at this size.
+        """
+        checkpoint, _ = read(note)
+        size = checkpoint.size
+        wrong = checkpoint.origin != self.origin or not self._signed_size <= size <= self._size
+        if wrong or (size == self._size and checkpoint.root != self.frontier.root()):
+            raise LogFault("wrong-checkpoint", self.origin, size, self._size)
+        self.flush()
+        self._cursor.execute(
+            "UPDATE logs SET checkpoint = ?, checkpoint_size = ? WHERE log_id = ?", (note, size, self.log_id)
+        )
+        self._signed_size = size
+
+    def mark(self) -> Mark:
+        """Remember the head in memory, before a savepoint."""
+        return Mark(self._size, tuple(self._hashes))
+
+    def rollback_to(self, mark: Mark) -> None:
+        """Return to a mark whose savepoint was rolled back; rows written since are the database's to undo."""
+        self._size = mark.size
+        self._hashes = list(mark.hashes)
+        self._dirty = True
+
+    def forget(self) -> None:
+        """Drop the head in memory and read it from the table: after a rollback of the transaction."""
+        row = self._cursor.execute(
+            "SELECT size, frontier, checkpoint_size FROM logs WHERE log_id = ?", (self.log_id,)
+        ).fetchone()
+        if row is None:
+            raise LogFault("unknown-log", self.origin)
+        self._size = row[0]
+        self._hashes = list(Frontier.unpack(row[0], row[1]).hashes)
+        self._signed_size = row[2]
+        self._dirty = False
+
+
+class TableHashes:
+    """Reads stored hashes for proofs (merkle.HashReader): leaves at level 0, complete subtrees above."""
+
+    def __init__(self, db: apsw.Connection, origin: str) -> None:
+        """Look the log up once. Raises LogFault if it is unknown."""
+        self._db = db
+        self._origin = origin
+        self._log_id = _log_id(db, origin)
+
+    def hashes(self, level: int, start: int, end: int) -> Sequence[bytes]:
+        """Return the hashes [start, end) of one level. Raises LogFault if any is missing."""
+        if level == 0:
+            query = "SELECT leaf FROM entries WHERE log_id = ? AND seq >= ? AND seq < ? ORDER BY seq"
+            rows = self._db.execute(query, (self._log_id, start, end))
+        else:
+            query = "SELECT hash FROM hash256 WHERE log_id = ? AND level = ? AND n >= ? AND n < ? ORDER BY n"
+            rows = self._db.execute(query, (self._log_id, level, start, end))
+        found: list[bytes] = [row[0] for row in rows]
+        if len(found) != end - start:
+            width: int = 256**level
+            raise LogFault("missing-entries", self._origin, start * width, end * width)
+        return found
+
+
+def instance_id(db: apsw.Connection) -> bytes:
+    """Return the id of this copy of the database."""
+    value: bytes = _one(db, "SELECT id FROM log_instance", ())[0]
+    return value
+
+
+def open_log(db: apsw.Connection, origin: str) -> LogTable:
+    """Return the writing end of a log, creating its row where absent."""
+    row = db.execute("SELECT log_id FROM logs WHERE origin = ?", (origin,)).fetchone()
+    if row is None:
+        db.execute("INSERT INTO logs (origin) VALUES (?)", (origin,))
+        return LogTable(db, origin, db.last_insert_rowid())
+    return LogTable(db, origin, int(row[0]))
+
+
+def origins(db: apsw.Connection) -> list[str]:
+    """Return the origins of all logs held here, own and mirrored, in order."""
+    return [row[0] for row in db.execute("SELECT origin FROM logs ORDER BY origin")]
+
+
+def has_log(db: apsw.Connection, origin: str) -> bool:
+    """Return whether a log of this origin is held here."""
+    return db.execute("SELECT 1 FROM logs WHERE origin = ?", (origin,)).fetchone() is not None
+
+
+def size_of(db: apsw.Connection, origin: str) -> int:
+    """Return how many entries of a log are held here; 0 where it is unknown."""
+    row = db.execute("SELECT size FROM logs WHERE origin = ?", (origin,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def head(db: apsw.Connection, origin: str) -> Head:
+    """Return what is held of a log, as of the last flush. Raises LogFault if it is unknown."""
+    row = db.execute(
+        "SELECT log_id, size, frontier, checkpoint, checkpoint_size, frozen,"
+        " (SELECT MAX(size) FROM promises WHERE promises.log_id = logs.log_id) FROM logs WHERE origin = ?",
+        (origin,),
+    ).fetchone()
+    if row is None:
+        raise LogFault("unknown-log", origin)
+    log_id, size, frontier, checkpoint, checkpoint_size, frozen, promised = row
+    return Head(
+        origin=origin,
+        log_id=log_id,
+        size=size,
+        frontier=Frontier.unpack(size, frontier),
+        checkpoint=checkpoint,
+        checkpoint_size=checkpoint_size,
+        promised=max(promised or 0, checkpoint_size),
+        frozen=frozen,
+        cosignatures=_best(db, log_id),
+    )
+
+
+def read_entry(db: apsw.Connection, origin: str, seq: int) -> bytes:
+    """Return one entry's bytes. Raises LogFault if it is not here."""
+    query = "SELECT body FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?) AND seq = ?"
+    row = db.execute(query, (origin, seq)).fetchone()
+    if row is None:
+        raise LogFault("missing-entries", origin, seq, seq + 1)
+    body: bytes = row[0]
+    return body
+
+
+def read_bodies(db: apsw.Connection, origin: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (seq, bytes) for the entries of [start, end) that are here, in order."""
+    query = (
+        "SELECT seq, body FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)"
+        " AND seq >= ? AND seq < ? ORDER BY seq"
+    )
+    yield from db.execute(query, (origin, start, end))
+
+
+def add_cosignature(db: apsw.Connection, origin: str, cosigned: Cosigned) -> None:
+    """Keep a verified cosignature of a log held here. Raises LogFault if the log is unknown."""
+    db.execute(
+        "INSERT OR IGNORE INTO cosignatures (log_id, cosigner, size, line, at_ms) VALUES (?, ?, ?, ?, ?)",
+        (_log_id(db, origin), cosigned.cosigner, cosigned.size, cosigned.line, cosigned.at_ms),
+    )
+
+
+def reached(db: apsw.Connection, origin: str, seq: int) -> tuple[Cosigned, ...]:
+    """Return, for each cosigner that covers this entry, its first cosignature of a size above `seq`, by name."""
+    row = db.execute("SELECT log_id FROM logs WHERE origin = ?", (origin,)).fetchone()
+    if row is None:
+        return ()
+    found = []
+    for cosigner in _cosigners(db, row[0]):
+        first = db.execute(
+            "SELECT cosigner, size, line, at_ms FROM cosignatures WHERE log_id = ? AND cosigner = ? AND size > ?"
+            " ORDER BY size LIMIT 1",
+            (row[0], cosigner, seq),
+        ).fetchone()
+        if first is not None:
+            found.append(Cosigned(*first))
+    return tuple(found)
+
+
+def _cosigners(db: apsw.Connection, log_id: int) -> list[str]:
+    """Return the names of a log's cosigners: one index step a name, however many sizes each has signed."""
+    query = (
+        "WITH RECURSIVE names (name) AS (SELECT MIN(cosigner) FROM cosignatures WHERE log_id = ?1 UNION ALL"
+        " SELECT (SELECT MIN(cosigner) FROM cosignatures WHERE log_id = ?1 AND cosigner > name) FROM names"
+        " WHERE name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL"
+    )
+    return [row[0] for row in db.execute(query, (log_id,))]
+
+
+def _best(db: apsw.Connection, log_id: int) -> tuple[Cosigned, ...]:
+    query = (
+        "SELECT cosigner, size, line, at_ms FROM cosignatures WHERE log_id = ? AND cosigner = ?"
+        " ORDER BY size DESC LIMIT 1"
+    )
+    return tuple(Cosigned(*_one(db, query, (log_id, name))) for name in _cosigners(db, log_id))
+
+
+def _log_id(db: apsw.Connection, origin: str) -> int:
+    row = db.execute("SELECT log_id FROM logs WHERE origin = ?", (origin,)).fetchone()
+    if row is None:
+        raise LogFault("unknown-log", origin)
+    return int(row[0])
+
+
+def _one(db: apsw.Connection, query: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    row: tuple[Any, ...] = next(iter(db.execute(query, values)))
+    return row

@@ -25,49 +25,49 @@ _FIELDS = {
 }
 
 
-class _Unfit(ValueError):
+class _UnfitError(ValueError):
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
 
 
 def _no_float(text: str) -> Any:
-    raise _Unfit(text, "数量须为整数（分、天）/ whole numbers only")
+    raise _UnfitError(text, "数量须为整数（分、天）/ whole numbers only")
 
 
 def content_of(text: bytes) -> BidContent:
     """Return the bid that a JSON file describes. Raises ValueError naming the field."""
     if len(text) > _LIMIT:
-        raise _Unfit("file", "超过 1 MiB / is over 1 MiB")
+        raise _UnfitError("file", "超过 1 MiB / is over 1 MiB")
     try:
         data = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
     except (UnicodeDecodeError, RecursionError, json.JSONDecodeError) as error:
-        raise _Unfit("file", f"不是 JSON / is not JSON: {error}") from error
+        raise _UnfitError("file", f"不是 JSON / is not JSON: {error}") from error
     if not isinstance(data, dict):
-        raise _Unfit("file", "须为对象 / must be an object")
+        raise _UnfitError("file", "须为对象 / must be an object")
     unknown = sorted(set(data) - set(_FIELDS) - {"lines"})
     if unknown:
-        raise _Unfit(unknown[0], "未知字段 / unknown field")
+        raise _UnfitError(unknown[0], "未知字段 / unknown field")
     values: dict[str, Any] = {}
     for name, kind in _FIELDS.items():
         value = data.get(name)
         if type(value) is not kind or (kind is int and not 0 < int(value) < 10**15):
-            raise _Unfit(name, "缺少或类型不符 / missing or of the wrong kind")
+            raise _UnfitError(name, "缺少或类型不符 / missing or of the wrong kind")
         values[name] = value
     lines = data.get("lines", [])
     if not isinstance(lines, list):
-        raise _Unfit("lines", "须为数组 / must be an array")
+        raise _UnfitError("lines", "须为数组 / must be an array")
     return BidContent(**values, lines=tuple(_line(line, n) for n, line in enumerate(lines)), files=())
 
 
 def _line(line: Any, n: int) -> PriceLine:
     names = ("no", "name", "quantity", "unit_price")
     if not isinstance(line, dict) or set(line) != {*names, "total_fen"}:
-        raise _Unfit(f"lines[{n}]", "须有 no, name, quantity, unit_price, total_fen")
+        raise _UnfitError(f"lines[{n}]", "须有 no, name, quantity, unit_price, total_fen")
     for name in names:
         if not isinstance(line[name], str):
-            raise _Unfit(f"lines[{n}].{name}", "须为文本 / must be text")
+            raise _UnfitError(f"lines[{n}].{name}", "须为文本 / must be text")
     if type(line["total_fen"]) is not int:
-        raise _Unfit(f"lines[{n}].total_fen", "须为整数（分）/ must be a whole number of fen")
+        raise _UnfitError(f"lines[{n}].total_fen", "须为整数（分）/ must be a whole number of fen")
     return PriceLine(*(line[name] for name in names), line["total_fen"])
 
 

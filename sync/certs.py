@@ -25,7 +25,7 @@ _NODE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CertFault(Exception):  # noqa: N818 - the family suffix is Fault
     """A certificate cannot be made, or the peer has not named itself as it must. `what` is the thing, `why` the reason."""
 

@@ -32,7 +32,7 @@ _PRIVATE = ("log.key", "cosigner.key", "witness.key", "tls.key", "sealing.key")
 _EPOCH = re.compile(r"/e[0-9]+")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class KeyFault(Exception):  # noqa: N818 - the family suffix is Fault
     """A key file cannot be used. `why` is missing, exists, unreadable, too-open (rights), wrong-kind or mismatch."""
 

@@ -55,7 +55,7 @@ _MAX_NAME = 64
 _TAG = 16
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class SealFault(Exception):  # noqa: N818 - the family suffix is Fault
     """An envelope does not open, or cannot be made.
 

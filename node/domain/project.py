@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from node.domain.codes import check_nested, check_shape, read_deal_code, uscc_warnings
 from node.domain.guards import require_digest, require_one_of, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
@@ -293,8 +294,7 @@ def _register(state: ProjectState, command: RegisterLot, asked: Asked) -> tuple[
             "code-needs-second-person",
             rule="check-digit",
             value=", ".join(warnings),
-            cites=("GB 32100-2015",),
-            facts=(("warnings", ", ".join(warnings)),),
+            cites=("GB 32100-2015", "GB/T 17710"),
         )
     return (
         LotRegistered(
@@ -309,7 +309,17 @@ def _register(state: ProjectState, command: RegisterLot, asked: Asked) -> tuple[
 
 
 def _code_warnings(command: RegisterLot) -> tuple[str, ...]:
-    return ()
+    """Return which codes carry a wrong check character. Raises Refused for a code without the shape of its kind."""
+    check_nested(
+        project_code=command.project_code, tender_project_code=command.tender_project_code, lot_code=command.lot_code
+    )
+    check_shape("region", command.region, "region")
+    check_shape("trade-class", command.trade_class, "trade_class")
+    _, warnings = read_deal_code(command.deal_code, "deal_code")
+    warnings += uscc_warnings(command.tenderer_uscc, "tenderer_uscc")
+    if command.agency_uscc:
+        warnings += uscc_warnings(command.agency_uscc, "agency_uscc")
+    return tuple(str(warning) for warning in warnings)
 
 
 _CARRIED = tuple(field.name for field in fields(RegisterLot) if field.name != "warnings_confirmed_by")

@@ -7,6 +7,7 @@ from typing import Any
 
 from node.domain import imported, incident, lot, review, sheet
 from node.domain.duties import allow
+from node.domain.project import RegisterLot
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
 from node.domain.wire import Unrecognised
@@ -52,6 +53,8 @@ def decide(stream: str, state: Any, command: Any, asked: Asked) -> tuple[Any, ..
     allow(command, asked.actor)
     match kind:
         case "lot":
+            if isinstance(command, RegisterLot) and command.lot_code != rest:
+                raise Refused("lot-code-differs", rule="stream-of-the-lot", value=command.lot_code, limit=rest)
             return lot.decide(state, command, asked)
         case "sheet":
             return sheet.decide(state, stream, command, asked)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.domain import lot, notice, project
+from node.domain import lot, notice, project, streams
 from node.domain.profile import Rule, Unit
 from node.domain.refused import Refused
 from node.domain.values import Role
@@ -336,10 +336,24 @@ def test_a_wrong_check_digit_is_accepted_when_a_second_person_confirms() -> None
     assert event.warnings_confirmed_by == "p-second"
 
 
+def test_a_refusal_of_wrong_check_characters_names_field_and_character() -> None:
+    with pytest.raises(Refused) as refusal:
+        Story().when(replace(REGISTER, agency_uscc=BAD_USCC, deal_code=REGISTER.deal_code[:-1] + "D"))
+    assert "agency_uscc: check-character-wrong B, expected 9" in refusal.value.value
+    assert "deal_code: check-character-wrong D, expected C" in refusal.value.value
+
+
 def test_a_clean_registration_names_the_text_it_is_judged_by() -> None:
     (event,) = Story().when(replace(REGISTER, warnings_confirmed_by="p-second"))
     assert (event.profile_version, event.profile_sha256) == (s.WORKS.version, s.WORKS.sha256)
     assert (event.warnings, event.warnings_confirmed_by, event.owner_node) == ((), "", "a")
+
+
+def test_a_lot_registers_on_its_own_stream_only() -> None:
+    asked = Story().asked()
+    assert streams.decide(f"lot/{REGISTER.lot_code}", lot.LotState(), REGISTER, asked)
+    with pytest.raises(Refused, match="lot-code-differs"):
+        streams.decide("lot/A5329240000000001001002", lot.LotState(), REGISTER, asked)
 
 
 def test_a_lot_without_agency_registers() -> None:

@@ -284,7 +284,7 @@ def _not_standing_still(lot: LotState, command: object) -> None:
             cites=("ZBT 22", "ZBT 54"),
             facts=(("objection", str(open_no)),),
         )
-    if isinstance(command, opening.StartOpening) and lot.notice.deadline_lost:
+    if isinstance(command, opening.StartOpening | project.DeclareRoundFailed) and lot.notice.deadline_lost:
         raise Refused("deadline-fell-in-standstill", rule="deadline-moved-first", cites=("ZB 23", "ZB 34"))
 
 

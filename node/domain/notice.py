@@ -234,7 +234,7 @@ def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]
         case PublishNotice():
             return _publish(lot, command, asked)
         case WithdrawNotice():
-            return _withdraw(lot.notice, command, asked)
+            return _withdraw(lot, command, asked)
         case AmendDocuments():
             return _amend(lot, command, asked)
         case RegisterParticipation():
@@ -380,11 +380,12 @@ def _at_least(profile: Profile, rule_id: str, code: str, *, start_ms: int, end_m
         )
 
 
-def _withdraw(state: NoticeState, command: WithdrawNotice, asked: Asked) -> tuple[NoticeWithdrawn]:
+def _withdraw(lot: "LotState", command: WithdrawNotice, asked: Asked) -> tuple[NoticeWithdrawn]:
+    state = lot.notice
     if state.published is None:
         raise Refused("no-notice", rule="notice-first")
     require_text(reason=command.reason)
-    if asked.at_ms >= state.deadline_ms:
+    if lot.opening.started or (asked.at_ms >= state.deadline_ms and not lot.deadline_lost):
         raise Refused("deadline-passed", rule="withdraw-before-deadline", limit=moment_text(state.deadline_ms))
     return (NoticeWithdrawn(command.reason, NOTICE_WITHDRAWN),)
 

@@ -113,6 +113,13 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
         "paused-by-objection",
     ),
     (
+        "a round does not fail for a deadline that passed in a pause",
+        _answered_after_the_deadline,
+        project.DeclareRoundFailed("不足三家"),
+        Role.OPERATOR,
+        "deadline-fell-in-standstill",
+    ),
+    (
         "an answered objection lets the deadline that passed meanwhile not open",
         _answered_after_the_deadline,
         opening.StartOpening(()),
@@ -175,6 +182,10 @@ def test_a_deadline_that_passed_in_a_pause_is_moved_before_the_opening() -> None
     story.do(notice.AmendDocuments(D32, "顺延", False, later))
     assert (story.state.notice.deadline_ms, story.state.deadline_lost) == (later, False)
     assert story.do(s.bid(REFS[0], "again"), Role.BIDDER)
+
+
+def test_a_notice_whose_deadline_passed_in_a_pause_may_still_be_withdrawn() -> None:
+    assert _answered_after_the_deadline().when(notice.WithdrawNotice("重新公告"))
 
 
 def test_a_deadline_may_be_moved_during_the_pause_that_it_fell_into() -> None:

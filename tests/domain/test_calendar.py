@@ -277,6 +277,11 @@ def test_pauses_after_the_end_and_pauses_inside_others_change_nothing() -> None:
     assert moment_text(earliest(ms("2026-03-02 09:00"), 20, pauses=[*inside, later])) == "2026-03-24 09:00"
 
 
+def test_a_minimum_of_no_days_is_over_at_once_even_in_a_pause() -> None:
+    start_ms = ms("2026-03-05 10:00")
+    assert earliest(start_ms, 0, pauses=[(start_ms - HOUR_MS, start_ms + HOUR_MS)]) == start_ms
+
+
 def test_a_pause_that_ends_before_it_begins_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="pause"):
         running_ms(0, 10, [(5, 4)])

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from node.domain.benchmark import Base, Curve, DropRow, Step
-from node.domain.exact import quantity, refuse
+from node.domain.exact import money_text, quantity, refuse, yuan
 from node.domain.scoring import Benchmark, LowestEvaluated, LowestRatio, PriceRule, PriceTerms, Rounding
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def price_terms(method: "PriceMethod", control_fen: int | None) -> PriceTerms:
     does not have, or a share of a control price that is not there.
     """
     if control_fen is not None and control_fen <= 0:
-        raise refuse("control", "not-positive", value=control_fen, limit=0)
+        raise refuse("control", "not-positive", value=money_text(yuan(control_fen)), limit=0)
     rounding = Rounding(
         deviation=_places(method.round_deviation, "round.deviation"), score=_places(method.round_score, "round.score")
     )

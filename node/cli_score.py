@@ -98,7 +98,15 @@ def cli_score(file: str) -> None:
                       {"bidder": "B", "price": "950000.00"}]}' | erhai score -
 
     \b
-    method: lowest-ratio | lowest-evaluated | benchmark
+    字段 Keys: 数量为十进制文本 quantities are decimal text; 金额为元 money in yuan
+      method   lowest-ratio | lowest-evaluated | benchmark
+      full     满分（lowest-evaluated 无此项 not for lowest-evaluated）
+      control  最高限价，可为 null; bids [{bidder, price, deduction?, adjust?}]
+      round    {benchmark?, deviation?, score?} 小数位数 decimal places
+      benchmark: outliers [{n_min, high, low}], w, k | r, above, below,
+                 step linear | ceil | floor, max_loss, floor
+
+    \b
     退出码 Exit: 0 成功 done; 1 拒绝 refused; 2 用法或无此文件 usage, no file
     """
     raw = _read(file)

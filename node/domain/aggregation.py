@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from node.domain.exact import refuse
+from node.domain.exact import half_up, refuse
 
 TRIM_LEAVES_ONE = 3
 CENTI_PER_MARK = 100
@@ -67,13 +67,21 @@ def group_score(
     trim_from: int | None = None,
     trim_by: TrimBy = TrimBy.ITEM,
 ) -> Fraction:
-    """Return a bid's score over some items in marks. `marks`: member -> item -> hundredths, every item marked by everyone."""
+    """Return a bid's exact score over some items in marks (技术分, 商务分 …), not rounded item by item.
+
+    `marks`: member -> item -> hundredths, every item marked by everyone (see `recheck`).
+    """
     match trim_by:
         case TrimBy.ITEM:
             columns = [[by_item[item] for by_item in marks.values()] for item in items]
             return sum((aggregate(column, trim_from) for column in columns), Fraction(0))
         case TrimBy.MEMBER_TOTAL:
             return aggregate([sum(by_item[item] for item in items) for by_item in marks.values()], trim_from)
+
+
+def total_score(parts: Sequence[Fraction], places: int = 2) -> Fraction:
+    """Return the sum of a bid's parts (综合得分), each rounded half up first, so that the printed parts add up to it. M4."""
+    return sum((half_up(part, places) for part in parts), Fraction(0))
 
 
 def mark_fault(item: Item, mark_centi: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.domain.aggregation import Item, MarkFinding, TrimBy, aggregate, group_score, mark_fault, recheck
+from node.domain.aggregation import Item, MarkFinding, TrimBy, aggregate, group_score, mark_fault, recheck, total_score
 from node.domain.exact import decimal_text
 from node.domain.refused import Refused
 
@@ -55,6 +55,17 @@ def test_trimming_by_item_and_by_member_are_different_rules():
 
 def test_a_group_counts_only_its_own_items():
     assert group_score(TWO_ITEMS, ("T1",)) == Fraction(9000, 400)
+
+
+def test_the_printed_parts_add_up_to_the_printed_total():
+    parts = (Fraction(1, 3), Fraction("28.995"), Fraction(1, 3))
+    assert total_score(parts) == Fraction("29.66")
+    assert total_score(parts, 4) == Fraction("29.6616")
+
+
+def test_an_item_is_not_rounded_before_its_group_is_added_up():
+    thirds = {member: {"T1": mark, "T2": mark, "T3": mark} for member, mark in (("E1", 800), ("E2", 800), ("E3", 900))}
+    assert group_score(thirds, ("T1", "T2", "T3")) == 25
 
 
 T1 = Item(no="T1", full_centi=4000, step_centi=50)

@@ -127,6 +127,15 @@ def test_m5_b_a_bid_below_the_theoretical_cost_leaves_the_benchmark_alone():
     assert found.benchmark.mean == Fraction(65_295_000)
 
 
+def test_m5_b_a_price_on_either_bound_is_valid():
+    terms = HighwayTerms(
+        control=Fraction(100), lowering=Fraction(0), control_share=Fraction(0), factor=Fraction(1), places=None
+    )
+    at_cost = Fraction("63.75") / Fraction("0.7875")  # solves p = 0.425 x (100 + (p + 100) / 2)
+    found = highway_benchmark(terms, [at_cost, Fraction(100)])
+    assert (found.theoretical_cost, found.valid) == (at_cost, (0, 1))
+
+
 def test_m5_b_with_six_valid_bids_the_highest_and_the_lowest_leave():
     found = highway_benchmark(HIGHWAY, [Fraction(n * 10**6) for n in (65, 64, 66, 63, 67, 62)])
     assert (found.benchmark.sides.high, found.benchmark.sides.low) == ((4,), (5,))
@@ -163,6 +172,10 @@ def test_m5_c_the_building_method_with_its_drawn_nine():
     assert [decimal_text(curve.score(deviation_of(price, found.value, None)), 2) for price in BUILDING_PRICES] == [
         "51.02", "52.48", "53.83", "54.25", "54.92", "54.50", "53.30", "52.83", "51.74", "49.50", "45.70",
     ]  # fmt: skip
+
+
+def test_m5_c_a_price_at_the_bound_is_eligible():
+    assert lowest_reasonable(exact(100, 100, 100), Fraction(0)).eligible == (0, 1, 2)
 
 
 def test_m5_c_variant_two_mixes_the_control_price_in():

@@ -83,32 +83,35 @@ def _read(file: str) -> bytes:
         return stream.read(MOST_BYTES + 1)
 
 
-@click.command("score")
+HELP = """计算价格分：读取 FILE（JSON，- 为标准输入），输出 JSON。
+
+Compute price scores: read FILE (JSON, - for standard input), print JSON.
+
+\b
+例 Example:
+  erhai score method.json
+  echo '{"method": "lowest-ratio", "full": "30", "round": {"score": 2},
+         "bids": [{"bidder": "A", "price": "1000000.00"},
+                  {"bidder": "B", "price": "950000.00"}]}' | erhai score -
+
+\b
+字段 Keys: 数量为十进制文本 quantities are decimal text; 金额为元 money in yuan
+  method   lowest-ratio | lowest-evaluated | benchmark
+  full     满分（lowest-evaluated 无此项 not for lowest-evaluated）
+  control  最高限价，可为 null; bids [{bidder, price, deduction?, adjust?}]
+  round    {benchmark?, deviation?, score?} 小数位数 decimal places
+  benchmark: outliers [{n_min, high, low}], w, k | r, above, below,
+             step linear | ceil | floor, max_loss, floor
+
+\b
+退出码 Exit: 0 成功 done; 1 拒绝 refused; 2 用法或无此文件 usage, no file
+"""
+
+
+@click.command("score", help=HELP)
 @click.argument("file", type=str)
 def cli_score(file: str) -> None:
-    r"""计算价格分：读取 FILE（JSON，- 为标准输入），输出 JSON。
-
-    Compute price scores: read FILE (JSON, - for standard input), print JSON.
-
-    \b
-    例 Example:
-      erhai score method.json
-      echo '{"method": "lowest-ratio", "full": "30", "round": {"score": 2},
-             "bids": [{"bidder": "A", "price": "1000000.00"},
-                      {"bidder": "B", "price": "950000.00"}]}' | erhai score -
-
-    \b
-    字段 Keys: 数量为十进制文本 quantities are decimal text; 金额为元 money in yuan
-      method   lowest-ratio | lowest-evaluated | benchmark
-      full     满分（lowest-evaluated 无此项 not for lowest-evaluated）
-      control  最高限价，可为 null; bids [{bidder, price, deduction?, adjust?}]
-      round    {benchmark?, deviation?, score?} 小数位数 decimal places
-      benchmark: outliers [{n_min, high, low}], w, k | r, above, below,
-                 step linear | ceil | floor, max_loss, floor
-
-    \b
-    退出码 Exit: 0 成功 done; 1 拒绝 refused; 2 用法或无此文件 usage, no file
-    """
+    """Score the request in a file; see HELP."""
     raw = _read(file)
     try:
         terms, bids = read_request(parse_input(raw))

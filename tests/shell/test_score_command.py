@@ -297,5 +297,6 @@ def test_a_missing_file_or_a_folder_is_a_usage_error(tmp_path: Path, language, w
 
 def test_help_shows_an_example_that_works():
     text = CliRunner().invoke(cli_score, ["--help"]).stdout
+    assert "  erhai score method.json\n" in text  # its own line: the layout is kept
     start, end = text.index("'{"), text.index("}' |")
     assert answered(text[start + 1 : end + 1].encode())["results"][1]["score"] == "30.00"

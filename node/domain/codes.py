@@ -179,7 +179,7 @@ def _malformed(field: str, code: str, kind: str, cite: str) -> Refused:
     return Refused("code-malformed", rule=kind, value=code[:50], cites=(cite,), facts=(("field", field),))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CodesMalformed(Exception):  # noqa: N818 - the family of ProfileMalformed
     """The code tables' data has not their shape. `where` is the path inside the file."""
 

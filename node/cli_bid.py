@@ -50,7 +50,7 @@ def content_of(text: bytes) -> BidContent:
     values: dict[str, Any] = {}
     for name, kind in _FIELDS.items():
         value = data.get(name)
-        if type(value) is not kind or (kind is int and not 0 < int(value) < 10**15):
+        if type(value) is not kind or (isinstance(value, int) and not 0 < value < 10**15):
             raise _UnfitError(name, "缺少或类型不符 / missing or of the wrong kind")
         values[name] = value
     lines = data.get("lines", [])
@@ -68,7 +68,7 @@ def _line(line: Any, n: int) -> PriceLine:
             raise _UnfitError(f"lines[{n}].{name}", "须为文本 / must be text")
     if type(line["total_fen"]) is not int:
         raise _UnfitError(f"lines[{n}].total_fen", "须为整数（分）/ must be a whole number of fen")
-    return PriceLine(*(line[name] for name in names), line["total_fen"])
+    return PriceLine(line["no"], line["name"], line["quantity"], line["unit_price"], line["total_fen"])
 
 
 @click.group("bid")

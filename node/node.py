@@ -464,7 +464,8 @@ class Node:
 
         def find(db: apsw.Connection) -> Reach:
             entry = codec.decode(read_entry(db, origin, seq))
-            witnessed, received = [], []
+            witnessed: list[str] = []
+            received: list[str] = []
             for cosigned in reached(db, origin, seq):
                 kind, name = kinds.get(cosigned.cosigner, ("room", cosigned.cosigner))
                 (received if kind == "prefecture" else witnessed).append(name)

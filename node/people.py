@@ -13,7 +13,7 @@ from pathlib import Path
 from node.domain.values import Actor, Role
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PeopleFault(Exception):  # noqa: N818
     """The accounts file cannot be used."""
 

@@ -27,7 +27,7 @@ from sync.keys import NodeKeys
 from sync.log import LogTable, open_log, read_entry
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class NodeFault(Exception):  # noqa: N818 - the family suffix is Fault
     """The node cannot record now. `why` names the reason, `hint` what a person can do."""
 

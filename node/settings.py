@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class SettingsFault(Exception):  # noqa: N818 - the family suffix is Fault
     """The settings cannot be used. `where` is the key, `why` what is wrong, `path` the file."""
 

@@ -26,7 +26,7 @@ _GROUP = 1_024
 _READERS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class StoreFault(Exception):  # noqa: N818 - the family suffix is Fault
     """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do."""
 

@@ -19,7 +19,7 @@ STYLE = Path(__file__).parent / "static" / "report.css"
 _environment = threading.Lock()
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RenderFault(Exception):  # noqa: N818 - the family suffix is Fault
     """A document asked for something outside itself."""
 
@@ -36,7 +36,7 @@ class Evidence:
 
 
 class _NothingOutside(URLFetcher):  # type: ignore[misc]
-    def fetch(self, url: str, headers: dict[str, str] | None = None) -> object:
+    def fetch(self, url: str, _headers: dict[str, str] | None = None) -> object:
         """Refuse every address: a document is made of its own text alone."""
         raise RenderFault(url)
 

@@ -1,9 +1,14 @@
 """Evaluation as the lot records it (评标): start, preliminary review, clarification, correction, close, ranking. E12 to E14."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from node.domain.sheet import CheckResult, CriterionMark
-from node.domain.values import Head
+from node.domain.refused import NotOffered
+from node.domain.sheet import CheckResult, CriterionMark, MarksCorrected
+from node.domain.values import Asked, Head, Recorded
+
+if TYPE_CHECKING:
+    from node.domain.lot import LotState
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +169,10 @@ class CloseRecheck:
 
 @dataclass(frozen=True, slots=True)
 class RecheckClosed:
-    """Corrected sheets' heads."""
+    """Corrected sheets' heads, and the marks that the members corrected in the clear."""
 
     heads: tuple[Head, ...]
+    corrections: tuple[tuple[str, MarksCorrected], ...]  # member, correction
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,3 +216,131 @@ class ReportCompleted:
     report_sha256: bytes
     words: tuple[tuple[str, str, str], ...]
     heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationState:
+    """How far the evaluation has come, and what it found."""
+
+    started: bool = False
+    session_commitment: bytes = b""
+    wraps: tuple[tuple[str, bytes], ...] = ()
+    concluded: bool = False
+    checklists: tuple[OpenedChecklist, ...] = ()
+    rejections: tuple[BidRejected, ...] = ()
+    questions: tuple[ClarificationRequested, ...] = ()
+    answers: tuple[ClarificationAnswered, ...] = ()
+    corrections: tuple[PriceCorrected, ...] = ()
+    closed: bool = False
+    closed_at_ms: int = 0
+    opened: tuple[OpenedMarks, ...] = ()
+    heads: tuple[Head, ...] = ()
+    inconsistencies: tuple[Inconsistency, ...] = ()
+    marks_corrected: tuple[tuple[str, MarksCorrected], ...] = ()
+    ranking: RankingComputed | None = None
+    ranked_at_ms: int = 0
+    report: ReportCompleted | None = None
+    reported_at_ms: int = 0
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the ranking stands."""
+        return self.ranking is not None
+
+    @property
+    def rejected_refs(self) -> tuple[str, ...]:
+        """The bids that are out."""
+        return tuple(one.ref for one in self.rejections)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The recommended candidates, best first."""
+        return self.ranking.candidates if self.ranking else ()
+
+    def price_fen(self, ref: str) -> int:
+        """Return the price at which a ranked bid is contracted: corrected, where a correction was accepted."""
+        rows = self.ranking.rows if self.ranking else ()
+        return next((row.price_fen for row in rows if row.ref == ref), 0)
+
+    def corrected_fen(self, ref: str, bid_fen: int) -> int:
+        """Return the price that the evaluation uses for an opened bid."""
+        return next((one.to_fen for one in self.corrections if one.ref == ref), bid_fen)
+
+
+def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]:
+    """Return the events of one step of the evaluation. Raises Refused."""
+    from node.domain import preliminary, scored  # noqa: PLC0415 - they build on the dataclasses above
+
+    match command:
+        case StartEvaluation():
+            return preliminary.start(lot, command, asked)
+        case ConcludePreliminary():
+            return preliminary.conclude(lot, command, asked)
+        case RequestClarification():
+            return preliminary.request(lot, command, asked)
+        case AnswerClarification():
+            return preliminary.answer(lot, command)
+        case CorrectPrice():
+            return preliminary.correct(lot, command, asked)
+        case CloseScoring():
+            return scored.close(lot, command, asked)
+        case CloseRecheck():
+            return scored.close_recheck(lot, command, asked)
+        case CompleteReport():
+            return scored.complete(lot, command, asked)
+        case _:
+            raise NotOffered("lot/", type(command).__name__)
+
+
+def evolve(state: EvaluationState, event: object, recorded: Recorded) -> EvaluationState:
+    """Return the state after one of the evaluation's events."""
+    match event:
+        case EvaluationStarted(session_commitment=commitment, wraps=wraps):
+            return replace(state, started=True, session_commitment=commitment, wraps=wraps)
+        case PreliminaryConcluded(opened=opened):
+            return replace(state, concluded=True, checklists=opened)
+        case BidRejected():
+            return replace(state, rejections=(*state.rejections, event))
+        case ClarificationRequested():
+            return replace(state, questions=(*state.questions, event))
+        case ClarificationAnswered():
+            return replace(state, answers=(*state.answers, event))
+        case PriceCorrected():
+            return replace(state, corrections=(*state.corrections, event))
+        case ScoringClosed(heads=heads, opened=opened):
+            return replace(state, closed=True, closed_at_ms=recorded.at_ms, heads=heads, opened=opened)
+        case RecheckOrdered(inconsistencies=found):
+            return replace(state, inconsistencies=found)
+        case RecheckClosed(heads=heads, corrections=corrections):
+            return replace(state, heads=heads, marks_corrected=corrections, inconsistencies=())
+        case RankingComputed():
+            return replace(state, ranking=event, ranked_at_ms=recorded.at_ms)
+        case ReportCompleted():
+            return replace(state, report=event, reported_at_ms=recorded.at_ms)
+        case _:
+            return state
+
+
+COMMANDS: tuple[type, ...] = (
+    StartEvaluation,
+    ConcludePreliminary,
+    RequestClarification,
+    AnswerClarification,
+    CorrectPrice,
+    CloseScoring,
+    CloseRecheck,
+    CompleteReport,
+)
+EVENTS: tuple[type, ...] = (
+    EvaluationStarted,
+    PreliminaryConcluded,
+    BidRejected,
+    ClarificationRequested,
+    ClarificationAnswered,
+    PriceCorrected,
+    ScoringClosed,
+    RecheckOrdered,
+    RecheckClosed,
+    RankingComputed,
+    ReportCompleted,
+)

@@ -1,6 +1,10 @@
 """Incidents of the room (异常): mains, link, environment, recorded by a person or by a device. Stream: room/<node code>."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from node.domain.guards import require_one_of, require_text
+from node.domain.refused import NotOffered, Refused
+from node.domain.values import Asked, Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,75 @@ class IncidentClosed:
     no: int
     text: str
     ended_at_ms: int
+
+
+KINDS = ("mains-lost", "link-lost", "node-lost", "device", "environment", "conduct", "other")
+_TEXT_MOST = 2_000
+# A person may write down what began a little ago; an incident of tomorrow is a typing mistake.
+_AHEAD_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentState:
+    """The room's incidents, and which are over."""
+
+    recorded: tuple[IncidentRecorded, ...] = ()
+    closed: tuple[int, ...] = ()
+
+    @property
+    def open(self) -> tuple[IncidentRecorded, ...]:
+        """The incidents that last."""
+        return tuple(one for one in self.recorded if one.no not in self.closed)
+
+
+def decide(state: IncidentState, command: object, asked: Asked) -> tuple[object, ...]:
+    """Return an incident, or its end. Raises Refused."""
+    match command:
+        case RecordIncident():
+            return _record(state, command, asked)
+        case CloseIncident():
+            return _close(state, command, asked)
+        case _:
+            raise NotOffered("room/", type(command).__name__)
+
+
+def evolve(state: IncidentState, event: object, recorded: Recorded) -> IncidentState:  # noqa: ARG001 - one shape
+    """Return the state after one of the room's events."""
+    match event:
+        case IncidentRecorded():
+            return replace(state, recorded=(*state.recorded, event))
+        case IncidentClosed(no=no):
+            return replace(state, closed=(*state.closed, no))
+        case _:
+            return state
+
+
+def _text(text: str) -> None:
+    require_text(text=text)
+    if len(text) > _TEXT_MOST:
+        raise Refused("text-too-long", rule="text-length", value=str(len(text)), limit=str(_TEXT_MOST))
+
+
+def _record(state: IncidentState, command: RecordIncident, asked: Asked) -> tuple[IncidentRecorded]:
+    require_one_of(command.kind, KINDS, "kind")
+    _text(command.text)
+    if not 0 < command.began_at_ms <= asked.at_ms + _AHEAD_MS:
+        raise Refused("time-ahead", rule="began-before-now", value=str(command.began_at_ms), limit=str(asked.at_ms))
+    no = len(state.recorded) + 1
+    return (IncidentRecorded(no, command.kind, command.text, command.began_at_ms, command.lots),)
+
+
+def _close(state: IncidentState, command: CloseIncident, asked: Asked) -> tuple[IncidentClosed]:
+    found = next((one for one in state.recorded if one.no == command.no), None)
+    if found is None:
+        raise Refused("incident-unknown", rule="recorded-first", value=str(command.no))
+    if command.no in state.closed:
+        raise Refused("incident-closed", rule="closed-once", value=str(command.no))
+    _text(command.text)
+    if not found.began_at_ms <= command.ended_at_ms <= asked.at_ms + _AHEAD_MS:
+        raise Refused("time-ahead", rule="ended-after-it-began", value=str(command.ended_at_ms))
+    return (IncidentClosed(command.no, command.text, command.ended_at_ms),)
+
+
+COMMANDS: tuple[type, ...] = (RecordIncident, CloseIncident)
+EVENTS: tuple[type, ...] = (IncidentRecorded, IncidentClosed)

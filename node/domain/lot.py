@@ -105,6 +105,7 @@ _DECIDERS: dict[type, ModuleType] = {
 _SUBJECTS: dict[type, tuple[str, ModuleType]] = {
     event: (attribute, module) for attribute, module in _MODULES for event in module.EVENTS
 }
+EXPERT = str(Role.EXPERT)
 COMMANDS: tuple[type, ...] = tuple(_DECIDERS)
 EVENTS: tuple[type, ...] = tuple(_SUBJECTS)
 
@@ -167,7 +168,7 @@ def decide(lot: LotState, command: object, asked: Asked) -> tuple[Any, ...]:
     if not isinstance(command, project.RegisterLot):
         lot.registered  # noqa: B018 - refuses before the registration
     _not_standing_still(lot, command)
-    _fresh_members(lot, command)
+    _fit_members(lot, command)
     events: tuple[Any, ...] = module.decide(lot, command, asked)
     return events
 
@@ -241,7 +242,8 @@ def blocked(lot: LotState) -> str:
 
 
 def _one_role(lot: LotState, asked: Asked) -> None:
-    for person, role in lot.acted:
+    sitting = tuple((member.person, EXPERT) for member in lot.panel.members if member.kind == EXPERT)
+    for person, role in (*lot.acted, *sitting):
         if person == asked.actor.person and role != asked.actor.role and Role.SYSTEM not in {role, asked.actor.role}:
             raise Refused(
                 "acts-in-another-role",
@@ -288,14 +290,24 @@ def _not_standing_still(lot: LotState, command: object) -> None:
         raise Refused("deadline-fell-in-standstill", rule="deadline-moved-first", cites=("ZB 23", "ZB 34"))
 
 
-def _fresh_members(lot: LotState, command: object) -> None:
+def _fit_members(lot: LotState, command: object) -> None:
     match command:
         case panel.FormCommittee(members=members):
-            numbers = [member.no for member in members]
+            seated = members
         case panel.ReplaceMember(successor=successor):
-            numbers = [successor.no]
+            seated = (successor,)
         case _:
             return
-    for no in numbers:
-        if no in lot.retired_members:
-            raise Refused("member-number-used", rule="new-committee-new-numbers", value=no)
+    acted = dict(lot.acted)
+    for member in seated:
+        if member.no in lot.retired_members:
+            raise Refused("member-number-used", rule="new-committee-new-numbers", value=member.no)
+        if member.kind == EXPERT and acted.get(member.person, EXPERT) != EXPERT:
+            raise Refused(
+                "acts-in-another-role",
+                rule="one-person-one-role",
+                value=EXPERT,
+                limit=acted[member.person],
+                cites=("ZBT 46",),
+                facts=(("member", member.no),),
+            )

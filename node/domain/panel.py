@@ -2,7 +2,18 @@
 the draw will fill the same command. Names stay sealed until the result (ZB 37).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from node.domain.guards import breach, require_digest, require_distinct, require_one_of, require_text
+from node.domain.profile import Profile
+from node.domain.refused import NotOffered, Refused
+from node.domain.sheet import SheetState
+from node.domain.values import Asked, Recorded
+
+if TYPE_CHECKING:
+    from node.domain.lot import LotState
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +22,7 @@ class Member:
 
     no: str
     kind: str  # expert | tenderer
+    person: str  # opaque account number of the person, never a name
     venue_node: str  # the node where this member's seat is
     seat: str
     commitment: bytes
@@ -66,3 +78,134 @@ class MemberReplaced:
     reason: str
     text: str
     successor: Member
+
+
+HOW = ("drawn", "entered", "designated")
+KINDS = ("expert", "tenderer")
+REASONS = ("recusal", "absent", "unable", "misconduct")
+
+
+@dataclass(frozen=True, slots=True)
+class PanelState:
+    """Who sits now, who sat before, who leads."""
+
+    members: tuple[Member, ...] = ()
+    how: str = ""
+    chair: str = ""
+    replaced: tuple[str, ...] = ()  # numbers whose sheets no longer count
+
+    def member(self, no: str) -> Member | None:
+        """Return the sitting member with this number."""
+        return next((member for member in self.members if member.no == no), None)
+
+    def of_person(self, person: str) -> Member | None:
+        """Return the sitting member that this person is."""
+        return next((member for member in self.members if member.person == person), None)
+
+
+def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]:
+    """Return the events of a command about the committee. Raises Refused."""
+    match command:
+        case FormCommittee():
+            return _form(lot, command, asked)
+        case ElectChair():
+            return _elect(lot, command, asked)
+        case ReplaceMember():
+            return _replace(lot, command, asked)
+        case _:
+            raise NotOffered("lot/", type(command).__name__)
+
+
+def evolve(state: PanelState, event: object, recorded: Recorded) -> PanelState:  # noqa: ARG001 - one shape for all
+    """Return the state after one of the committee's events."""
+    match event:
+        case CommitteeFormed(how=how, members=members):
+            return replace(state, how=how, members=members, chair="")
+        case ChairElected(no=no):
+            return replace(state, chair=no)
+        case MemberReplaced(no=no, successor=successor):
+            members = tuple(successor if member.no == no else member for member in state.members)
+            chair = "" if state.chair == no else state.chair
+            return replace(state, members=members, chair=chair, replaced=(*state.replaced, no))
+        case _:
+            return state
+
+
+def sheet_of(lot: "LotState", no: str, asked: Asked) -> SheetState:
+    """Return a member's sheet as far as it is known here."""
+    state = asked.look(f"sheet/{lot.lot_code}/{lot.round_no}/{no}")
+    if not isinstance(state, SheetState):
+        raise Refused("unknown-event", rule="known-events-only", value=no)
+    return state
+
+
+def _form(lot: "LotState", command: FormCommittee, asked: Asked) -> tuple[CommitteeFormed]:
+    if lot.panel.members:
+        raise Refused("committee-formed", rule="formed-once", value=str(len(lot.panel.members)), cites=("ZB 37",))
+    if lot.notice.published is None:
+        raise Refused("no-notice", rule="notice-first", cites=("ZB 37",))
+    require_one_of(command.how, HOW, "how")
+    check_members(command.members, asked.profile(lot.profile_id))
+    return (CommitteeFormed(command.how, command.members),)
+
+
+def check_members(members: tuple[Member, ...], profile: Profile) -> None:
+    """Raise Refused where these members may not sit together: number, share of experts, interest (ZB 37, ZBT 46)."""
+    least, odd = profile.rule("committee-min"), profile.rule("committee-odd")
+    share = profile.rule("committee-expert-share")
+    count = len(members)
+    if count < profile.number(least.id):
+        raise breach(least, "committee-too-small", value=count)
+    if profile.flag(odd.id) and count % 2 == 0:
+        raise breach(odd, "committee-even", value=count, limit="odd")
+    experts = sum(member.kind == "expert" for member in members)
+    if Fraction(experts, count) < Fraction(str(share.value)):
+        raise breach(share, "too-few-experts", value=f"{experts}/{count}")
+    for member in members:
+        _check_member(member)
+    require_distinct((member.no for member in members), "no")
+    require_distinct((member.person for member in members), "person")
+    require_distinct((f"{member.venue_node} {member.seat}" for member in members), "seat")
+
+
+def _check_member(member: Member) -> None:
+    require_text(no=member.no, person=member.person, venue_node=member.venue_node, seat=member.seat)
+    require_one_of(member.kind, KINDS, "kind")
+    require_digest(commitment=member.commitment)
+    if "/" in member.no or len(member.no) > 8:
+        raise Refused("member-number-malformed", rule="member-numbers", value=member.no, limit="E1")
+    if not member.sealed:
+        raise Refused("identity-not-sealed", rule="names-secret-until-result", value=member.no, cites=("ZB 37",))
+    if member.supervisor_staff:
+        raise Refused("supervisor-may-not-sit", rule="recusal", value=member.no, cites=("ZBT 46",))
+
+
+def _elect(lot: "LotState", command: ElectChair, asked: Asked) -> tuple[ChairElected]:
+    if lot.panel.member(command.no) is None:
+        raise Refused("not-a-member", rule="chair-is-a-member", value=command.no)
+    if lot.evaluation.closed:
+        raise Refused("scoring-closed", rule="chair-before-close")
+    sheet = sheet_of(lot, command.no, asked)
+    if not sheet.signed_in or sheet.conflict is not False:
+        raise Refused("chair-not-ready", rule="chair-signed-in-without-conflict", value=command.no, cites=("ZBT 46",))
+    return (ChairElected(command.no),)
+
+
+def _replace(lot: "LotState", command: ReplaceMember, asked: Asked) -> tuple[MemberReplaced]:
+    if lot.panel.member(command.no) is None:
+        raise Refused("not-a-member", rule="replaced-is-a-member", value=command.no)
+    if lot.evaluation.reported_at_ms:
+        raise Refused("report-complete", rule="replaced-before-report", cites=("ZBT 48",))
+    if lot.evaluation.closed:
+        raise Refused("scoring-closed", rule="replaced-before-close", value=command.no, cites=("ZBT 48",))
+    require_one_of(command.reason, REASONS, "reason")
+    require_text(text=command.text)
+    if command.successor.no in {*(member.no for member in lot.panel.members), *lot.panel.replaced}:
+        raise Refused("member-number-used", rule="successor-has-a-new-number", value=command.successor.no)
+    members = tuple(command.successor if member.no == command.no else member for member in lot.panel.members)
+    check_members(members, asked.profile(lot.profile_id))
+    return (MemberReplaced(command.no, command.reason, command.text, command.successor),)
+
+
+COMMANDS: tuple[type, ...] = (FormCommittee, ElectChair, ReplaceMember)
+EVENTS: tuple[type, ...] = (CommitteeFormed, ChairElected, MemberReplaced)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ProfileMalformed(Exception):  # noqa: N818
     """The profile's data does not have the shape that the rules need. `where` is the path inside the file."""
 

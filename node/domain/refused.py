@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refused(Exception):  # noqa: N818 - the family's suffix is the whole name (design 7)
     """A refusal by a rule of the procedure (拒绝).
 
@@ -26,7 +26,7 @@ class Refused(Exception):  # noqa: N818 - the family's suffix is the whole name 
         return f"{self.code}: rule {self.rule or '-'} allows {self.limit or '-'}, got {self.value or '-'}{facts}{cites}"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class NotOffered(Exception):  # noqa: N818
     """The stream does not know this command at all: a programming error of a page, not a rule (never shown as one)."""
 

@@ -3,7 +3,11 @@
 The county answers on its own stream answers/<lot_code>.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from node.domain.guards import require_one_of, require_text
+from node.domain.refused import NotOffered, Refused
+from node.domain.values import Asked, Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +81,105 @@ class FindingAnswered:
 
     no: int
     text: str
+
+
+OUTCOMES = ("settled", "followed-up")
+_TEXT_MOST = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewState:
+    """The findings about one lot, and which are closed."""
+
+    findings: tuple[FindingRaised, ...] = ()
+    closed: tuple[int, ...] = ()
+    reviewed: tuple[tuple[str, int], ...] = ()  # origin, size
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersState:
+    """Which findings the county has answered."""
+
+    answered: tuple[int, ...] = ()
+
+
+def decide(state: ReviewState, command: object, asked: Asked) -> tuple[object, ...]:  # noqa: ARG001 - one shape
+    """Return a finding, its closing, or a review mark. Raises Refused."""
+    match command:
+        case RaiseFinding():
+            _text(command.text)
+            require_text(rule=command.rule, origin=command.origin)
+            if command.seq < 0:
+                raise Refused("number-out-of-range", rule="entry-position", value=str(command.seq), limit="0")
+            no = len(state.findings) + 1
+            return (FindingRaised(no, command.origin, command.seq, command.rule, command.text),)
+        case CloseFinding():
+            _known(state, command.no)
+            if command.no in state.closed:
+                raise Refused("finding-closed", rule="closed-once", value=str(command.no))
+            require_one_of(command.outcome, OUTCOMES, "outcome")
+            _text(command.text)
+            return (FindingClosed(command.no, command.outcome, command.text),)
+        case MarkReviewed():
+            require_text(origin=command.origin)
+            before = max((size for origin, size in state.reviewed if origin == command.origin), default=0)
+            if command.size <= before:
+                raise Refused("reviewed-already", rule="review-goes-on", value=str(command.size), limit=str(before))
+            return (Reviewed(command.origin, command.size, command.text),)
+        case _:
+            raise NotOffered("review/", type(command).__name__)
+
+
+def evolve(state: ReviewState, event: object, recorded: Recorded) -> ReviewState:  # noqa: ARG001 - one shape
+    """Return the state after one of the review's events."""
+    match event:
+        case FindingRaised():
+            return replace(state, findings=(*state.findings, event))
+        case FindingClosed(no=no):
+            return replace(state, closed=(*state.closed, no))
+        case Reviewed(origin=origin, size=size):
+            return replace(state, reviewed=(*state.reviewed, (origin, size)))
+        case _:
+            return state
+
+
+def decide_answer(
+    state: AnswersState,
+    command: object,
+    asked: Asked,  # noqa: ARG001 - one shape
+    review: ReviewState,
+) -> tuple[object, ...]:
+    """Return the county's answer to a finding that has come down to it. Raises Refused."""
+    match command:
+        case AnswerFinding():
+            _known(review, command.no)
+            if command.no in state.answered:
+                raise Refused("finding-answered", rule="one-answer", value=str(command.no))
+            _text(command.text)
+            return (FindingAnswered(command.no, command.text),)
+        case _:
+            raise NotOffered("answers/", type(command).__name__)
+
+
+def evolve_answer(state: AnswersState, event: object, recorded: Recorded) -> AnswersState:  # noqa: ARG001 - one shape
+    """Return the state after an answer."""
+    match event:
+        case FindingAnswered(no=no):
+            return replace(state, answered=(*state.answered, no))
+        case _:
+            return state
+
+
+def _known(state: ReviewState, no: int) -> None:
+    if no not in {finding.no for finding in state.findings}:
+        raise Refused("finding-unknown", rule="raised-first", value=str(no))
+
+
+def _text(text: str) -> None:
+    require_text(text=text)
+    if len(text) > _TEXT_MOST:
+        raise Refused("text-too-long", rule="text-length", value=str(len(text)), limit=str(_TEXT_MOST))
+
+
+COMMANDS: tuple[type, ...] = (RaiseFinding, MarkReviewed, CloseFinding, AnswerFinding)
+EVENTS: tuple[type, ...] = (FindingRaised, Reviewed, FindingClosed, FindingAnswered)

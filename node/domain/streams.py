@@ -91,7 +91,7 @@ def evolve(stream: str, state: Any, event: Any, recorded: Recorded) -> Any:
         case "lot":
             return lot.evolve(state, event, recorded)
         case "sheet":
-            return sheet.evolve(state, event, recorded)
+            return sheet.evolve(state, event, recorded, stream)
         case "room":
             return incident.evolve(state, event, recorded)
         case "review":

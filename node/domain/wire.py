@@ -53,7 +53,7 @@ class Unrecognised:
     fields: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class WireMalformed(Exception):  # noqa: N818
     """The fields of a known event do not have its shape."""
 

@@ -64,4 +64,7 @@ def project(db: apsw.Connection, entry: Entry, events: Sequence[object]) -> None
 def incidents(db: apsw.Connection) -> list[IncidentRow]:
     """Return every incident, those that last first, then the newest."""
     rows = db.execute("SELECT * FROM incidents ORDER BY ended_at_ms > 0, began_at_ms DESC, origin, no")
-    return [IncidentRow(*row[:7], tuple(row[7].split()), *row[8:]) for row in rows]
+    return [
+        IncidentRow(origin, no, seq, room, kind, text, began, tuple(lots.split()), ended, outcome)
+        for origin, no, seq, room, kind, text, began, lots, ended, outcome in rows
+    ]

@@ -91,7 +91,7 @@ def objects(kind: str) -> objection.RaiseObjection:
 
 
 def member(no: str, kind: str = "expert") -> panel.Member:
-    return panel.Member(no, kind, "a", f"seat-{no}", D32, b"sealed")
+    return panel.Member(no, kind, f"X-{no}", "a", f"seat-{no}", D32, b"sealed")
 
 
 COMMITTEE = panel.CommitteeFormed("entered", tuple(member(f"E{n}") for n in range(1, 6)))

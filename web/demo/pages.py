@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from http.cookiejar import CookieJar
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PageFault(Exception):  # noqa: N818
     """A page did not do what the demonstration expected."""
 

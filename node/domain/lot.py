@@ -105,7 +105,7 @@ _DECIDERS: dict[type, ModuleType] = {
 _SUBJECTS: dict[type, tuple[str, ModuleType]] = {
     event: (attribute, module) for attribute, module in _MODULES for event in module.EVENTS
 }
-EXPERT = str(Role.EXPERT)
+EXPERT = str(Role.EXPERT)  # the role, and the word for the kind of member
 COMMANDS: tuple[type, ...] = tuple(_DECIDERS)
 EVENTS: tuple[type, ...] = tuple(_SUBJECTS)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from node.domain import award, bidding, evaluation, lot, project, sheet, wire
+from node.domain import award, bidding, evaluation, lot, panel, project, sheet, wire
 from node.domain.duties import DUTIES, allow
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
@@ -72,6 +72,35 @@ def test_one_person_acts_in_one_role_in_a_lot() -> None:
         story.when(s.DOCUMENTS, Role.AGENCY, person=supervisor)
     assert (refusal.value.code, refusal.value.limit) == ("acts-in-another-role", "supervisor")
     assert story.when(s.DOCUMENTS, Role.AGENCY, person="p-colleague")
+
+
+def test_who_acted_for_a_party_does_not_sit_as_an_expert() -> None:
+    story = Story().bid()
+    agency = replace(s.member("E1"), person=s.PEOPLE[Role.AGENCY])
+    with pytest.raises(Refused) as refusal:
+        story.when(panel.FormCommittee("entered", (agency, *s.COMMITTEE.members[1:])), Role.OPERATOR)
+    assert (refusal.value.code, refusal.value.limit) == ("acts-in-another-role", "agency")
+
+
+def test_who_sits_as_an_expert_acts_for_nobody() -> None:
+    story = Story().bid().do(panel.FormCommittee("entered", s.COMMITTEE.members), Role.OPERATOR)
+    with pytest.raises(Refused, match="acts-in-another-role"):
+        story.when(project.Suspend("outage", "停电"), Role.OPERATOR, person=s.member("E1").person)
+
+
+def test_a_successor_is_judged_like_a_member() -> None:
+    story = Story().bid().do(panel.FormCommittee("entered", s.COMMITTEE.members), Role.OPERATOR)
+    fresh = panel.ReplaceMember("E1", "absent", "未到场", s.member("E6"))
+    assert story.when(fresh, Role.OPERATOR)
+    bidder = replace(fresh, successor=replace(s.member("E6"), person=s.PEOPLE[Role.BIDDER]))
+    with pytest.raises(Refused, match="acts-in-another-role"):
+        story.when(bidder, Role.OPERATOR)
+
+
+def test_the_tenderers_own_member_may_have_acted_for_the_tenderer() -> None:
+    story = Story().bid().do(project.Suspend("other", "核对"), Role.TENDERER).do(project.Resume("继续"), Role.TENDERER)
+    own = replace(s.member("E5", "tenderer"), person=s.PEOPLE[Role.TENDERER])
+    assert story.when(panel.FormCommittee("entered", (*s.COMMITTEE.members[:4], own)), Role.OPERATOR)
 
 
 def test_the_one_role_holds_through_a_new_round() -> None:

@@ -50,7 +50,7 @@ COMMANDS: tuple[Any, ...] = (
     s.objects("documents"),
     s.objects("opening"),
     s.objects("result"),
-    opening.StartOpening(()),
+    opening.StartOpening(("p-agency",)),
     award.IssueAwardNotice(D32, ("网",)),
     award.RecordWinnerRefusal("放弃"),
     award.ArchiveLot(D32),
@@ -169,7 +169,7 @@ class LotMachine(RuleBasedStateMachine):
             case "docs_out" | "clarified" | "objected_docs" | "committee":
                 self.all_hand_in()
                 self.to_the_deadline()
-                self.ask(opening.StartOpening(()), Role.OPERATOR)
+                self.ask(opening.StartOpening(("p-agency",)), Role.OPERATOR)
             case "opened" | "evaluating" | "preliminary" | "detailed":
                 self.the_committee_works(long=True)
             case "reported":

@@ -122,7 +122,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
     (
         "an answered objection lets the deadline that passed meanwhile not open",
         _answered_after_the_deadline,
-        opening.StartOpening(()),
+        opening.StartOpening(("p-agency",)),
         Role.OPERATOR,
         "deadline-fell-in-standstill",
     ),

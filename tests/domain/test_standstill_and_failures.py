@@ -264,7 +264,7 @@ def test_a_deadline_that_passed_in_a_suspension_is_moved_before_the_opening() ->
         Story().bid().at(s.DEADLINE - 1).do(OUTAGE, Role.OPERATOR).at(s.DEADLINE + HOUR_MS).do(RESUME, Role.OPERATOR)
     )
     with pytest.raises(Refused, match="deadline-fell-in-standstill"):
-        story.when(opening.StartOpening(()), Role.OPERATOR)
+        story.when(opening.StartOpening(("p-agency",)), Role.OPERATOR)
 
 
 def test_a_supervisor_puts_an_order_over_an_outage_and_the_standstill_counts_from_its_beginning() -> None:
@@ -292,6 +292,15 @@ def test_the_four_failures_are_four_events_with_their_exception_codes() -> None:
     assert failed == project.RoundFailed("too-few-bidders", 2, 1, "投标人不足三个")
     assert (scrapped.exception_type, terminated.exception_type) == (9, 2)
     assert len({type(event) for event in (failed, scrapped, terminated, rejected)}) == 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a2_an_opening_with_fewer_than_three_bids_opens_nothing(count: int) -> None:
+    story = Story().bid(count).at(s.DEADLINE).do(opening.StartOpening(("p-agency",)), Role.OPERATOR)
+    assert (story.events[-1].bidders, story.events[-1].exception_type) == (count, 1)
+    assert not story.state.opening.started
+    with pytest.raises(Refused, match="procedure-over"):
+        story.when(opening.StartOpening(("p-agency",)), Role.OPERATOR)
 
 
 def test_two_bids_left_may_be_too_little_competition() -> None:

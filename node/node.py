@@ -486,7 +486,8 @@ class Node:
         return Links(self.peer_status(), str(reading.quality), reading.at_ms, fault is None, str(fault or ""))
 
     async def close(self) -> None:
-        """Close the feed and the store."""
+        """Close the feed and the store, then let go of the fence."""
         self.feed.close()
         await asyncio.sleep(0)
         await self.store.close()
+        self.recorder.close()

@@ -206,6 +206,10 @@ class Recorder:
         if self._log is not None:
             self._log.forget()
 
+    def close(self) -> None:
+        """Let go of the fence, so that this process or another may open the folder again. Nothing is recorded after it."""
+        self._fence.close()
+
     # -- mirrored logs -----------------------------------------------------------------------------------------------
 
     def follow(self, db: apsw.Connection, origin: str, limit: int = 2_000) -> int:

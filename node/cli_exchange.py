@@ -93,7 +93,7 @@ def cli_import() -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON")
 @click.option("--as", "person", default="", metavar="PERSON", help="以此人身份（编号）/ in this person's name")
 def cli_ocds(file: Path, data: Path, *, as_json: bool, person: str) -> None:
-    r"""导入 OCDS 1.1 发布包 FILE：原样登记，不适用本系统的期限规则，不可运行。
+    """导入 OCDS 1.1 发布包 FILE：原样登记，不适用本系统的期限规则，不可运行。
 
     Record the lots of an OCDS 1.1 release package as they are: no period guards, never run.
 
@@ -103,7 +103,7 @@ def cli_ocds(file: Path, data: Path, *, as_json: bool, person: str) -> None:
 
     \b
     退出码 Exit: 0 已导入 done; 1 拒绝 refused; 2 用法或无此文件 usage, no file; 3 故障 fault
-    """
+    """  # noqa: D301 - the two \\b are the character that click asks for
     try:
         with file.open("rb") as stream:
             plan = plan_import(stream.read(MAX_BYTES + 1))
@@ -120,22 +120,23 @@ def cli_ocds(file: Path, data: Path, *, as_json: bool, person: str) -> None:
         _end(EXIT_USAGE if not (data / control.SETTINGS).exists() else EXIT_FAULT, str(fault))
     except (NodeFault, StoreFault, FenceFault, KeyFault, CalendarFault, PeopleFault) as fault:
         _end(EXIT_FAULT, f"{_word('故障', 'fault')}: {fault}")
-    new = [one for one in done if one.receipt is not None]
     if as_json:
         _print_json(plan, done, refused_by)
-    else:
+    elif any(one.receipt for one in done):
         _print(plan, done)
-    if refused_by is not None and not as_json:
-        click.echo(sentence(refused_by), err=True)
-    elif not new and not as_json:
-        click.echo(_word("没有新内容，未作记录", "nothing new, nothing was recorded"), err=True)
-    if refused_by is not None or not new:
+    if refused_by is not None:
+        if not as_json:
+            click.echo(sentence(refused_by), err=True)
         sys.exit(EXIT_REFUSED)
 
 
 async def _submit(data: Path, plan: ImportPlan, actor: Actor) -> tuple[list[Recorded], Refused | None]:
-    """Submit the releases in order. Stops at the first refusal that is not "already imported" and returns it."""
+    """Submit the releases in order; return what became of them, and the refusal that ended it.
+
+    A release that is recorded already is passed over; only where all of them are, that is the refusal.
+    """
     done: list[Recorded] = []
+    known: Refused | None = None
     for step in plan.steps:
         try:
             done.append(Recorded(step, await control.submit(data, step.stream, step.command, actor)))
@@ -143,7 +144,8 @@ async def _submit(data: Path, plan: ImportPlan, actor: Actor) -> tuple[list[Reco
             if refused.code != "already-imported":
                 return done, refused
             done.append(Recorded(step, None))
-    return done, None
+            known = refused
+    return done, None if any(one.receipt for one in done) else known
 
 
 def _actor(data: Path, person: str) -> Actor:
@@ -182,7 +184,7 @@ def _print(plan: ImportPlan, done: list[Recorded]) -> None:
 
 def _print_json(plan: ImportPlan, done: list[Recorded], refused: Refused | None) -> None:
     found: dict[str, Any] = {
-        "ok": refused is None and any(one.receipt for one in done),
+        "ok": refused is None,
         "source_sha256": plan.source_sha256.hex(),
         "releases": [
             {

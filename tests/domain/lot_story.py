@@ -142,6 +142,7 @@ class Story:
     attested_by: tuple[str, ...] = ()
     seq: int = 0
     events: list[Any] = field(default_factory=list)
+    records: list[Recorded] = field(default_factory=list)  # beside events: where and when each stands
     others: dict[str, Any] = field(default_factory=dict)  # states of other streams
 
     def at(self, text: str | int) -> "Story":
@@ -167,6 +168,7 @@ class Story:
             recorded = Recorded(self.at_ms, f"{by}:{PEOPLE[by]}", "a", self.seq, D32)
             self.state = lot.evolve(self.state, event, recorded)
             self.events.append(event)
+            self.records.append(recorded)
         return self
 
     def when(self, command: Any, role: Role = Role.AGENCY, person: str = "") -> tuple[Any, ...]:

@@ -257,6 +257,23 @@ def test_a_contract_that_differs_or_is_late_is_recorded_with_its_note() -> None:
     assert event.note == note
 
 
+def test_the_award_may_be_decided_at_the_very_end_of_the_publicity() -> None:
+    assert Story().published().at(PUBLISH.to_ms).when(AWARD, Role.TENDERER)
+
+
+def test_a_contract_may_be_signed_at_the_moment_of_the_notice_and_of_its_record() -> None:
+    story = Story().notified()
+    assert story.when(replace(CONTRACT, signed_at_ms=story.at_ms))
+
+
+def test_the_thirtieth_day_is_the_last_day_of_the_contract() -> None:
+    due_ms = Story().notified().state.award.contract_due_ms
+    story = Story().notified().at(due_ms)
+    assert story.when(replace(CONTRACT, signed_at_ms=due_ms - 1))
+    with pytest.raises(Refused, match="contract-late"):
+        story.when(replace(CONTRACT, signed_at_ms=due_ms))
+
+
 def test_bonds_go_back_five_days_after_the_signing() -> None:
     assert Story().contracted().events[-1].bond_refund_due_ms == ms("2026-04-28 00:00")  # 25 April is a Saturday
 

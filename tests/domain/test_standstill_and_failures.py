@@ -303,6 +303,14 @@ def test_a2_an_opening_with_fewer_than_three_bids_opens_nothing(count: int) -> N
         story.when(opening.StartOpening(("p-agency",)), Role.OPERATOR)
 
 
+def test_a_scrapped_procedure_begins_anew_or_is_archived() -> None:
+    story = _rejected(3).do(project.ScrapProcedure("all-rejected", "全部否决"), Role.EXPERT)
+    assert lot.blocked(story.state) == "scrapped"
+    assert story.when(award.ArchiveLot(D32), Role.OPERATOR)
+    story.do(project.StartRetender("重新招标"))
+    assert (lot.blocked(story.state), story.state.round_no) == ("", 2)
+
+
 def test_two_bids_left_may_be_too_little_competition() -> None:
     assert _rejected(1).when(project.ScrapProcedure("no-competition", "缺乏竞争"), Role.EXPERT)
 

@@ -42,6 +42,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "not-utf8": ("不是 UTF-8 文本（{value}）", "is not UTF-8 text ({value})"),
     "not-json": ("不是完整的 JSON：{value}", "is not whole JSON: {value}"),
     "nested-too-deep": ("嵌套过深（{value}），上限 {limit} 层", "nested too deeply ({value}), the limit is {limit}"),
+    "too-many-values": (
+        "内容过多（{value}），上限 {limit} 个值",
+        "holds too much ({value}), the limit is {limit} values",
+    ),
     "key-repeated": ("同一对象中字段重复：{value}", "the key stands twice in one object: {value}"),
     "number-out-of-range": ("数值超出范围：{value}", "the number is out of range: {value}"),
     "control-character": ("含控制字符：{value}", "holds a control character: {value}"),

@@ -1,6 +1,6 @@
 """JSON from strangers: read whole or refused whole, with the place of the fault. Numbers stay exact, nothing is repaired.
 
-Refused are: too many bytes, bytes that are not UTF-8, anything that is no JSON, deep nesting, an object that names a key twice
+Refused are: too many bytes or values, bytes that are not UTF-8, anything that is no JSON, deep nesting, an object that names a key twice
 (readers differ in which value they keep), numbers no money or count can be, control characters, half surrogates.
 """
 
@@ -15,11 +15,12 @@ from node.domain.refused import Refused
 RULE: Final = "readable-json"
 MAX_BYTES: Final = 5_000_000
 MAX_DEPTH: Final = 32
+MAX_VALUES: Final = 200_000
 MAX_NUMBER_CHARS: Final = 60
 MAX_EXPONENT: Final = 40
 _SHOWN = 80
 # Outside strings only. The last alternative ends an unclosed string at the end of the file, so that no character is read twice.
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 _EXPONENT = re.compile(r"[eE][+-]?0*([0-9]+)\Z")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -50,15 +51,19 @@ def read_json(body: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_D
     start = text.lstrip()[:1]
     if start == "<":
         raise refusal("not-json", "", value="HTML or XML", limit="JSON")
-    depth = 0
+    depth = values = 0
     for token in _TOKEN.finditer(text):
-        bracket = token[0]
-        if bracket in "[{":
+        mark = token[0]
+        if mark in "[{":
             depth += 1
             if depth > max_depth:
                 raise refusal("nested-too-deep", "", value=_line(text, token.start()), limit=str(max_depth))
-        elif bracket in "]}":
+        elif mark in "]}":
             depth -= 1
+        if mark in "[{,":
+            values += 1
+            if values > MAX_VALUES:  # a few bytes of text become a hundred of memory
+                raise refusal("too-many-values", "", value=_line(text, token.start()), limit=str(MAX_VALUES))
     try:
         tree = json.loads(
             text, parse_int=_whole, parse_float=_decimal, parse_constant=_OddNumber, object_pairs_hook=_object

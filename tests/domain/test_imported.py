@@ -4,6 +4,8 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.domain import wire
 from node.domain.calendar import DAY_MS
@@ -218,6 +220,63 @@ def test_an_event_of_another_subject_changes_nothing() -> None:
 
 def test_merging_a_release_with_itself_changes_nothing() -> None:
     assert merge(FIRST, FIRST) == FIRST
+
+
+# -- any releases in any order, against a reference that merges plain dictionaries -----------------------------------------
+
+WORDS = st.sampled_from(["", "a", "b"])
+RELEASES = st.builds(
+    lambda no, day, title, status, ids: later(
+        no,
+        released_at_ms=FIRST.released_at_ms + day * DAY_MS,
+        tender=replace(later().tender, title=title, status=status),
+        lots=tuple(ForeignLot(one, title, "", status, None, None, implicit=False) for one in ids)
+        or (implicit_lot(later().tender),),
+    ),
+    st.integers(1, 5),
+    st.integers(0, 4),
+    WORDS,
+    WORDS,
+    st.lists(st.sampled_from(["L1", "L2", "L3"]), unique=True, max_size=3),
+)
+
+
+@given(st.lists(RELEASES, max_size=8))
+def test_any_releases_in_any_order_leave_what_a_plain_merge_of_the_accepted_ones_leaves(
+    releases: list[ImportedLots],
+) -> None:
+    state = ImportState()
+    seen: list[tuple[str, int]] = []
+    tender: dict[str, str] = {}
+    lots: dict[str, dict[str, str]] = {}
+    for release in releases:
+        fresh = release.release_id not in {one for one, _ in seen}
+        in_order = not seen or release.released_at_ms >= seen[-1][1]
+        if not (fresh and in_order):
+            with pytest.raises(Refused):
+                decide(state, ImportLot(release), ASKED)
+            continue
+        (event,) = decide(state, ImportLot(release), ASKED)
+        assert isinstance(event, LotImportAmended if seen else LotImported)
+        state = evolve(state, event, Recorded(NOW_MS, "", "a", 0, b""))
+        seen.append((release.release_id, release.released_at_ms))
+        said = {"title": release.tender.title, "status": release.tender.status}
+        tender |= {name: word for name, word in said.items() if word}
+        for lot in release.lots:
+            if not lot.implicit:
+                known = lots.setdefault(lot.id, {})
+                known |= {name: word for name, word in (("title", lot.title), ("status", lot.status)) if word}
+    assert [one.release_id for one in state.seen] == [one for one, _ in seen]
+    if state.current is None:
+        assert not seen
+        return
+    assert (state.current.tender.title, state.current.tender.status) == (
+        tender.get("title", ""),
+        tender.get("status", ""),
+    )
+    held = {lot.id: (lot.title, lot.status) for lot in state.current.lots if not lot.implicit}
+    assert held == {one: (known.get("title", ""), known.get("status", "")) for one, known in lots.items()}
+    assert any(lot.implicit for lot in state.current.lots) is (not lots)
 
 
 def test_events_hold_only_what_entries_can_hold_and_come_back_from_the_wire() -> None:

@@ -254,6 +254,8 @@ BYTES: list[tuple[str, bytes, str, str]] = [
     ("too many bytes", b" " * (MAX_BYTES + 1), "file-too-large", "/"),
     ("lists in lists", b"[" * 100_000, "nested-too-deep", "/"),
     ("objects in objects", b'{"a":' * 100_000, "nested-too-deep", "/"),
+    ("a million empty lists", b"[" + b"[]," * 1_000_000 + b"[]]", "too-many-values", "/"),
+    ("a million numbers", b'{"a": [' + b"0," * 1_000_000 + b"0]}", "too-many-values", "/"),
     (
         "deep nesting inside a release",
         TENDER.replace(NUMBER, b'"amount": ' + b"[" * 40 + b"]" * 40),
@@ -470,6 +472,10 @@ def test_a_file_of_escaped_quotes_is_read_once_through() -> None:
 
 def test_brackets_inside_strings_do_not_nest() -> None:
     assert read_json(json.dumps({"a": "[" * 100, 'b"\\': "{" * 100}).encode()) == {"a": "[" * 100, 'b"\\': "{" * 100}
+
+
+def test_commas_inside_strings_are_no_values() -> None:
+    assert read_json(json.dumps(["," * 1_000_000]).encode()) == ["," * 1_000_000]
 
 
 def test_numbers_stay_exact() -> None:

@@ -1,0 +1,164 @@
+"""Pages from templates: one environment, the writing rules as filters, the frame's facts with every page."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aiohttp.web import Request, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from node.node import Links, Node
+from sync.status import LinkState, PeerStatus
+from web import words
+from web.keys import NODE, TEMPLATES
+from web.sessions import Session
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What the dark bar and the foot of every page say."""
+
+    centre: str
+    room: str
+    who: str
+    role: str
+    seat: str
+    clock: str
+    clock_quality: str
+    neighbours: str
+    neighbours_state: str  # ok | warn
+    prefecture: str
+    prefecture_state: str
+    writable: bool
+    why_not: str
+    demo: bool
+    log: str
+    version: str
+    live: bool
+
+
+def environment() -> Environment:
+    """Return the template environment."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("civil", "clock", "yuan", "mark", "fingerprint", "event_words", "minutes"):
+        made.filters[name] = getattr(words, name)
+    made.globals["words"] = words
+    made.globals["static"] = static_url
+    return made
+
+
+@cache
+def _version_of(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def static_url(name: str) -> str:
+    """Return a static file's address with its content hash."""
+    return f"/static/{name}?v={_version_of(name)}"
+
+
+def new_command_id() -> str:
+    """Return the id of the command that this form will make: pressing twice makes one entry."""
+    return secrets.token_hex(16)
+
+
+def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
+    """Return the bar: the node's links in words, each true when the page was made."""
+    links = node.links()
+    neighbours, neighbours_state = _neighbours(_pushes(node, links, "room"))
+    prefecture, prefecture_state = _prefecture(_pushes(node, links, "prefecture"))
+    person = session.person if session else None
+    return Bar(
+        centre=node.settings.centre_name,
+        room=node.settings.room_name,
+        who=person.name if person else "",
+        role=words.ROLES[str(person.role)] if person else "",
+        seat=person.seat if person else "",
+        clock=words.civil(links.at_ms),
+        clock_quality=words.QUALITIES[links.clock_quality],
+        neighbours=neighbours,
+        neighbours_state=neighbours_state,
+        prefecture=prefecture,
+        prefecture_state=prefecture_state,
+        writable=links.writable,
+        why_not=links.why_not,
+        demo=node.settings.demo,
+        log=f"{node.settings.origin} #{node.recorder.log.size}",
+        version=VERSION,
+        live=live,
+    )
+
+
+def _pushes(node: Node, links: Links, kind: str) -> list[PeerStatus]:
+    """Return the state of pushing the own log to peers of one kind: what decides how far a record travels."""
+    found = []
+    for status in links.peers:
+        peer = node.settings.peer(status.name)
+        if peer is not None and peer.kind == kind and status.direction == "push":
+            found.append(status)
+    return found
+
+
+def _good(status: PeerStatus) -> bool:
+    return status.state in {LinkState.CURRENT, LinkState.SENDING}
+
+
+def _neighbours(rooms: list[PeerStatus]) -> tuple[str, str]:
+    if not rooms:
+        return "", "ok"
+    if any(peer.state is LinkState.TAMPERED for peer in rooms):
+        return "邻机证据不一致，请立即报告", "bad"
+    good = [peer for peer in rooms if _good(peer)]
+    text = f"邻机 {len(good)}/{len(rooms)}"
+    if len(good) == len(rooms):
+        return text, "ok"
+    since = min((peer.last_contact_ms or 0) for peer in rooms if not _good(peer))
+    text += f"，{words.clock(since)} 起" if since else ""
+    return text + ("：记录只存于本机" if not good else ""), "warn"
+
+
+def _prefecture(above: list[PeerStatus]) -> tuple[str, str]:
+    if not above:
+        return "", "ok"
+    one = above[0]
+    if one.state is LinkState.TAMPERED:
+        return "上级发现证据不一致，请立即报告", "bad"
+    waiting = f"待传 {one.entries_behind} 条" if one.entries_behind else ""
+    if _good(one):
+        return (f"上级{waiting}" if waiting else "上级已同步"), "ok"
+    since = f"{words.clock(one.last_contact_ms)} 起上级不可达" if one.last_contact_ms else "上级不可达"
+    return f"{since}{'，' if waiting else ''}{waiting}", "quiet"
+
+
+def page(
+    request: Request, template: str, *, status: int = 200, live: str = "", title_prefix: str = "", **context: Any
+) -> Response:
+    """Render a page. `live` names the topics whose change refreshes its live part; `context` is the view model."""
+    session = request.get("session")
+    bar = bar_of(request.app[NODE], session, live=bool(live))
+    html = (
+        request.app[TEMPLATES]
+        .get_template(template)
+        .render(
+            bar=bar,
+            live=live,
+            here=request.path,
+            title_prefix=title_prefix,
+            request_id=request.get("id", ""),
+            **context,
+        )
+    )
+    return Response(text=html, content_type="text/html", status=status)

@@ -1,0 +1,72 @@
+"""Who sits at this browser (会话): in memory only, gone at a restart or after the idle time. No name in the cookie."""
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from node.domain.values import Actor
+from node.people import Person
+
+COOKIE = "erhai-seat"
+IDLE_S = 4 * 3_600
+_MOST = 500
+_TRIES = 5
+_TRY_WINDOW_S = 300
+
+
+@dataclass(slots=True)
+class Session:
+    """One signed-in person at one browser."""
+
+    person: Person
+    last_s: float
+
+    @property
+    def actor(self) -> Actor:
+        """Return who this is to the rules."""
+        return self.person.actor
+
+
+class Sessions:
+    """Every open session, and the sign-in attempts that failed lately."""
+
+    def __init__(self) -> None:
+        """Nobody is signed in."""
+        self._open: dict[str, Session] = {}
+        self._failed: dict[str, list[float]] = {}
+
+    def begin(self, person: Person) -> str:
+        """Open a session and return its cookie value; the oldest leaves when there are too many."""
+        if len(self._open) >= _MOST:
+            del self._open[min(self._open, key=lambda token: self._open[token].last_s)]
+        token = secrets.token_urlsafe(32)
+        self._open[token] = Session(person, time.monotonic())
+        return token
+
+    def find(self, token: str) -> Session | None:
+        """Return the session of a cookie, if it is open; using it keeps it open."""
+        session = self._open.get(token)
+        if session is None:
+            return None
+        if time.monotonic() - session.last_s > IDLE_S:
+            del self._open[token]
+            return None
+        session.last_s = time.monotonic()
+        return session
+
+    def end(self, token: str) -> None:
+        """Close a session."""
+        self._open.pop(token, None)
+
+    def may_try(self, person_no: str) -> bool:
+        """Whether this number may try a PIN now: five failures in five minutes close it for the rest of them."""
+        now = time.monotonic()
+        recent = [at for at in self._failed.get(person_no, []) if now - at < _TRY_WINDOW_S]
+        self._failed[person_no] = recent
+        return len(recent) < _TRIES
+
+    def failed(self, person_no: str) -> None:
+        """Note a wrong PIN."""
+        if len(self._failed) > 10_000:
+            self._failed.clear()
+        self._failed.setdefault(person_no, []).append(time.monotonic())

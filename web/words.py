@@ -1,0 +1,188 @@
+"""How facts are written for people (写法): times, amounts, marks, sizes, and the words for codes. zh-CN, fixed, legal text."""
+
+from datetime import datetime
+
+from node.domain.calendar import CHINA
+
+NONE = "--"
+SEALED = "***"
+
+STAGES = {
+    "": "未登记",
+    "registered": "已登记",
+    "filed": "已备案",
+    "docs_out": "招标公告与文件已发出",
+    "clarified": "已澄清或修改",
+    "objected_docs": "招标文件异议处理中",
+    "committee": "评标委员会已组建",
+    "opened": "开标",
+    "evaluating": "评标",
+    "preliminary": "初步评审已完成",
+    "detailed": "详细评审已完成",
+    "reported": "评标报告已完成",
+    "published": "中标候选人公示",
+    "awarded": "已定标",
+    "notified": "中标通知书已发出",
+    "contracted": "合同已签订",
+    "archived": "已归档",
+}
+BLOCKS = {
+    "": "",
+    "archived": "已归档",
+    "terminated": "招标终止",
+    "scrapped": "全部投标被否决",
+    "round-failed": "流标",
+    "suspended": "中止",
+    "objection": "异议待答复，程序暂停",
+}
+ROLES = {
+    "tenderer": "招标人",
+    "agency": "招标代理",
+    "bidder": "投标人",
+    "expert": "评标专家",
+    "operator": "交易中心",
+    "witness": "见证人",
+    "supervisor": "行政监督",
+    "reviewer": "上级审查员",
+    "technician": "系统管理员",
+    "system": "本机",
+}
+FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "": NONE}
+EFFECTS = {"revoked": "视为撤销投标文件", "withdrawn": "视为撤回投标文件"}
+BOND_VERDICTS = {
+    "ok": "符合",
+    "missing": "未递交",
+    "late": "迟到",
+    "too-low": "金额不足",
+    "wrong-form": "形式不符",
+    "too-short": "有效期不足",
+}
+BOND_FORMS = {
+    "transfer": "转账",
+    "cheque": "支票",
+    "guarantee-bank": "银行保函",
+    "guarantee-company": "担保公司保函",
+    "insurance": "保证保险",
+    "": NONE,
+}
+GROUPS = {"technical": "技术", "business": "商务", "credit": "信用", "other": "其他"}
+QUALITIES = {"synchronised": "已同步", "holdover": "守时", "doubtful": "存疑"}
+INCIDENTS = {
+    "mains-lost": "市电中断",
+    "link-lost": "专线中断",
+    "node-lost": "节点故障",
+    "device": "设备故障",
+    "environment": "环境异常",
+    "conduct": "现场秩序",
+    "other": "其他",
+}
+GROUNDS = {
+    "zbt51-1": "投标文件未经投标单位盖章和单位负责人签字",
+    "zbt51-2": "联合体没有提交共同投标协议",
+    "zbt51-3": "投标人不符合资格条件",
+    "zbt51-4": "提交两个以上不同的投标文件或者投标报价",
+    "zbt51-5": "投标报价低于成本或者高于最高投标限价",
+    "zbt51-6": "没有对招标文件的实质性要求和条件作出响应",
+    "zbt51-7": "串通投标、弄虚作假、行贿等违法行为",
+}
+EVENTS = {
+    "project.lot-registered": "标段登记",
+    "project.filing-submitted": "提交备案",
+    "project.filing-decided": "备案意见",
+    "project.suspended": "中止",
+    "project.resumed": "恢复",
+    "project.round-failed": "流标",
+    "project.procedure-scrapped": "否决全部投标",
+    "project.procedure-terminated": "终止招标",
+    "project.retender-started": "重新招标",
+    "notice.documents-issued": "招标文件定稿",
+    "notice.notice-published": "招标公告",
+    "notice.notice-withdrawn": "撤销公告",
+    "notice.documents-amended": "澄清或修改",
+    "notice.participation-registered": "获取招标文件",
+    "bond.bond-recorded": "投标保证金登记",
+    "bidding.bid-received": "收到投标文件",
+    "bidding.bid-withdrawn": "撤回投标文件",
+    "opening.opening-started": "开标开始",
+    "opening.bid-opened": "解密成功",
+    "opening.bid-decryption-failed": "解密失败",
+    "opening.bid-announced": "唱标",
+    "opening.opening-confirmed": "开标记录确认",
+    "objection.objection-raised": "提出异议",
+    "objection.objection-answered": "答复异议",
+    "panel.committee-formed": "组建评标委员会",
+    "panel.chair-elected": "推选组长",
+    "panel.member-replaced": "更换成员",
+    "sheet.signed-in": "专家签到",
+    "sheet.recusal-declared": "回避声明",
+    "sheet.checklist-submitted": "初步评审意见（密封）",
+    "sheet.marks-submitted": "评分（密封）",
+    "sheet.sheet-signed": "评分表签字",
+    "sheet.marks-corrected": "复核更正",
+    "sheet.report-signed": "报告签署",
+    "evaluation.evaluation-started": "评标开始",
+    "evaluation.preliminary-concluded": "初步评审结论",
+    "evaluation.bid-rejected": "否决投标",
+    "evaluation.clarification-requested": "要求澄清",
+    "evaluation.clarification-answered": "澄清答复",
+    "evaluation.price-corrected": "算术修正",
+    "evaluation.scoring-closed": "评分结束",
+    "evaluation.recheck-ordered": "要求复核",
+    "evaluation.recheck-closed": "复核完成",
+    "evaluation.ranking-computed": "排序",
+    "evaluation.report-completed": "评标报告完成",
+    "award.candidates-published": "中标候选人公示",
+    "award.award-decided": "定标",
+    "award.award-notice-issued": "中标通知书",
+    "award.contract-recorded": "合同签订",
+    "award.winner-refused": "中标人拒签",
+    "award.lot-archived": "归档",
+    "incident.incident-recorded": "异常记录",
+    "incident.incident-closed": "异常结束",
+    "review.finding-raised": "审查意见（请说明）",
+    "review.finding-answered": "审查答复",
+    "review.finding-closed": "审查意见办结",
+    "review.reviewed": "已审查",
+    "imported.lot-imported": "导入标段",
+    "imported.lot-import-amended": "导入更正",
+}
+
+
+def civil(at_ms: int) -> str:
+    """Return 2026-11-24 10:32:07; -- for no time."""
+    if not at_ms:
+        return NONE
+    return datetime.fromtimestamp(at_ms / 1_000, CHINA).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(at_ms: int) -> str:
+    """Return 10:32."""
+    return datetime.fromtimestamp(at_ms / 1_000, CHINA).strftime("%H:%M") if at_ms else NONE
+
+
+def yuan(fen: int) -> str:
+    """Return 1,234,567.89 of a whole number of fen."""
+    sign = "-" if fen < 0 else ""
+    return f"{sign}{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+
+
+def mark(centi: int) -> str:
+    """Return a mark with two places."""
+    return f"{centi // 100}.{centi % 100:02d}"
+
+
+def fingerprint(digest: bytes) -> str:
+    """Return the first 16 bytes of a digest in groups of four hex digits."""
+    text = digest.hex()[:32]
+    return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
+def event_words(names: tuple[str, ...]) -> str:
+    """Return what happened in an entry, in words; an unknown name as it stands."""
+    return "、".join(EVENTS.get(name, f"未识别的记录 {name}") for name in names)
+
+
+def minutes(ms: int) -> str:
+    """Return a span as 3 小时 05 分 or 41 分."""
+    whole = max(ms, 0) // 60_000
+    return f"{whole // 60} 小时 {whole % 60:02d} 分" if whole >= 60 else f"{whole} 分"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import apsw
-from sync.blobs import BlobFault, BlobStore
 
 from node import personal, sealing
 from node.bid_file import open_bid
@@ -30,13 +29,14 @@ from node.domain.streams import lot_stream, sheet_stream
 from node.domain.values import Actor, Head
 from node.feed import Feed
 from node.people import Person
-from node.receipts import Reach, Receipt, place_of, receipt_of
+from node.receipts import Reach, Receipt, place_of, receipt_of, seq_of_command
 from node.recorder import NodeFault, Recorder
 from node.room_key import RoomKey
 from node.settings import Settings
 from node.store import Store
 from node.views import review as review_view
 from sync import codec
+from sync.blobs import BlobFault, BlobStore
 from sync.keys import NodeKeys, name_base
 from sync.log import LogFault, origins, reached, read_entry
 from sync.seal import SealFault
@@ -440,6 +440,10 @@ class Node:
     async def read(self, fn: Callable[[apsw.Connection], T]) -> T:
         """Run a query on a read connection."""
         return await self.store.read(fn)
+
+    async def recorded(self, command_id: bytes) -> bool:
+        """Return whether this command is in the node's own log already."""
+        return await self.store.read(lambda db: seq_of_command(db, self.settings.origin, command_id) is not None)
 
     async def receipt(self, number: str) -> Receipt | None:
         """Return the receipt with this number, of any log held here."""

@@ -18,7 +18,7 @@ _PIECE = 1024 * 1024
 
 
 @dataclass(eq=False)
-class BlobFault(Exception):  # noqa: N818 - the family suffix is Fault
+class BlobFault(Exception):
     """A blob cannot be had or kept. `why` is missing, damaged, too-large, wrong-digest or io; `sha256` in hex."""
 
     sha256: str
@@ -41,6 +41,11 @@ class Incoming:
         self._max_bytes = max_bytes
         self.size = 0
         self.kept = False
+
+    @property
+    def digest(self) -> bytes:
+        """Return the SHA-256 of what has arrived so far."""
+        return self._hash.digest()
 
     def write(self, data: bytes) -> None:
         """Take more bytes, in order. Raises BlobFault (too-large, io)."""

@@ -20,7 +20,7 @@ _environment = threading.Lock()
 
 
 @dataclass(eq=False)
-class RenderFault(Exception):  # noqa: N818 - the family suffix is Fault
+class RenderFault(Exception):
     """A document asked for something outside itself."""
 
     url: str

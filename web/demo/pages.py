@@ -14,7 +14,7 @@ from http.cookiejar import CookieJar
 
 
 @dataclass(eq=False)
-class PageFault(Exception):  # noqa: N818
+class PageFault(Exception):
     """A page did not do what the demonstration expected."""
 
     url: str
@@ -173,7 +173,7 @@ class Visitor:
             try:
                 answer = self._opener.open(request, timeout=30)
             except urllib.error.HTTPError as error:
-                answer = error  # type: ignore[assignment]
+                answer = error
             with answer:
                 if answer.status in {301, 302, 303, 307, 308}:
                     target = urllib.parse.urljoin(request.full_url, answer.headers["Location"])

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.calendars import sign_calendar
-
 from node.people import hash_pin
 from node.profiles_loader import PROFILES
 from node.room_key import make_room_key

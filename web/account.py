@@ -1,0 +1,150 @@
+"""Signing in and out, the first page, help, receipts: what every role shares."""
+
+from dataclasses import dataclass
+
+from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
+
+from node.domain.values import Role
+from node.people import Person, pin_fits
+from node.receipts import Reach, Receipt
+from web.forms import Field, FieldErrors, FormState, parse, typed
+from web.keys import NODE, SESSIONS
+from web.render import page
+from web.security import not_found, signed_in
+from web.sessions import COOKIE
+from web.words import ROLES
+
+routes = RouteTableDef()
+
+HOMES = {
+    Role.EXPERT: "/expert",
+    Role.SUPERVISOR: "/desk",
+    Role.REVIEWER: "/prefecture",
+}
+_SIGN_IN = (Field("person", "人员号", longest=20), Field("pin", "口令", longest=40))
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLine:
+    """One line of the demo's list of people."""
+
+    no: str
+    name: str
+    role: str
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPage:
+    """A receipt as its holder sees it."""
+
+    receipt: Receipt
+    reach: Reach
+    lot_code: str
+    next_url: str
+
+
+def home_of(person: Person) -> str:
+    """Return the first page of a role."""
+    return HOMES.get(person.role, "/desk")
+
+
+@routes.get("/")
+async def home(request: Request) -> Response:
+    """Lead to the role's first page, or to the public page of a node."""
+    session = request.get("session")
+    raise HTTPSeeOther(home_of(session.person) if session else "/public")
+
+
+@routes.get("/sign-in")
+async def sign_in_form(request: Request) -> Response:
+    """Show the sign-in form; in a demonstration also everybody in it."""
+    return _sign_in(request, FormState("/sign-in", _SIGN_IN, {}, button="登录"))
+
+
+def _sign_in(request: Request, form: FormState, status: int = 200) -> Response:
+    node = request.app[NODE]
+    lines = [
+        PersonLine(person.no, person.name, ROLES[str(person.role)], person.seat) for person in node.people.values()
+    ]
+    shown = tuple(sorted(lines, key=lambda line: line.no)) if node.settings.demo else ()
+    prefix = "错误：" if form.errors else ""
+    return page(request, "frame/sign-in.html", status=status, title_prefix=prefix, form=form, people=shown)
+
+
+@routes.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """Open a session for a number and PIN."""
+    data = await request.post()
+    form = FormState("/sign-in", _SIGN_IN, {"person": typed(_SIGN_IN, data)["person"]}, button="登录")
+    try:
+        values = parse(_SIGN_IN, data)
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _sign_in(request, form, 422)
+    sessions, node = request.app[SESSIONS], request.app[NODE]
+    person = node.people.get(values["person"])
+    if not sessions.may_try(values["person"]):
+        form.errors = {"pin": "错误次数过多，请五分钟后再试，或呼叫工作人员"}
+        return _sign_in(request, form, 422)
+    if person is None or not pin_fits(person, values["pin"]):
+        sessions.failed(values["person"])
+        form.errors = {"pin": "人员号或口令不对，请重新填写"}
+        return _sign_in(request, form, 422)
+    return _opened(request, person)
+
+
+@routes.post("/demo/sign-in")
+async def demo_sign_in(request: Request) -> Response:
+    """Open a session for anybody of the demonstration, by one button."""
+    node = request.app[NODE]
+    data = await request.post()
+    person = node.people.get(str(data.get("person", "")))
+    if not node.settings.demo or person is None:
+        return not_found()
+    return _opened(request, person)
+
+
+def _opened(request: Request, person: Person) -> Response:
+    answer = HTTPSeeOther(home_of(person))
+    token = request.app[SESSIONS].begin(person)
+    answer.set_cookie(COOKIE, token, httponly=True, samesite="Strict", path="/")
+    raise answer
+
+
+@routes.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    """Close the session."""
+    request.app[SESSIONS].end(request.cookies.get(COOKIE, ""))
+    answer = HTTPSeeOther("/sign-in")
+    answer.del_cookie(COOKIE, path="/")
+    raise answer
+
+
+@routes.get("/help")
+async def help_page(request: Request) -> Response:
+    """Say how to call staff and how to go on."""
+    return page(request, "frame/help.html")
+
+
+@routes.get("/receipts/{number}")
+async def receipt(request: Request) -> Response:
+    """Show a receipt: number, fingerprint, how far it has travelled."""
+    signed_in(request)
+    node = request.app[NODE]
+    found = await node.receipt(request.match_info["number"])
+    if found is None:
+        return not_found()
+    reach = await node.reach(found.origin, found.seq)
+    parts = found.stream.split("/")
+    lot_code = parts[1] if parts[0] in {"lot", "sheet", "answers", "review"} else ""
+    target = request.query.get("next", "/")
+    model = ReceiptPage(found, reach, lot_code, target if target.startswith("/") and "//" not in target else "/")
+    return page(request, "frame/receipt.html", live="log", model=model)
+
+
+@routes.get("/healthz")
+async def health(request: Request) -> Response:
+    """Answer a machine: does this node answer and may it write."""
+    links = request.app[NODE].links()
+    return Response(text="ok\n" if links.writable else "read-only\n", status=200 if links.writable else 503)

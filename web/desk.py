@@ -1,0 +1,330 @@
+"""The desk: tenderer, agency, operator, supervisor, witness. Today, lots, acts, opening, monitor, incidents (工作台)."""
+
+from typing import Any
+
+from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
+
+from node.domain import incident, project
+from node.domain.bidding import SubmitBid
+from node.domain.duties import DUTIES
+from node.domain.lot import LotState
+from node.domain.refused import Refused
+from node.domain.streams import lot_stream
+from node.domain.values import Role
+from node.node import Node
+from node.views import incident as incident_view
+from node.views import log as log_view
+from node.views import lot_page
+from node.views import project as project_view
+from web import words
+from web.desk_acts import ACTS, BY_SLUG, Act
+from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
+from web.keys import NODE
+from web.render import new_command_id, page
+from web.security import for_roles, not_found, signed_in
+from web.uploads import receive_file
+
+routes = RouteTableDef()
+DESK = (Role.TENDERER, Role.AGENCY, Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS)
+desk_only = for_roles(*DESK, Role.TECHNICIAN)
+BID_MOST = 200 * 1024 * 1024
+
+_REGISTER = (
+    Field("project_name", "项目名称"),
+    Field("lot_name", "标段名称"),
+    Field("project_code", "项目编号（17 位）", longest=17),
+    Field("tender_project_code", "招标项目编号（20 位）", longest=20),
+    Field("lot_code", "标段编号（23 位）", longest=23),
+    Field("deal_code", "统一交易标识码", longest=40),
+    Field("tenderer_name", "招标人"),
+    Field("tenderer_uscc", "招标人统一社会信用代码", longest=18),
+    Field("agency_name", "招标代理机构", required=False),
+    Field("agency_uscc", "招标代理机构统一社会信用代码", longest=18, required=False),
+    Field("region", "行政区划代码", longest=6, value="532924"),
+    Field("trade_class", "交易分类", longest=6, value="A01"),
+    Field("category", "类别", "choice", choices=(("works", "工程"), ("goods", "货物"), ("services", "服务"))),
+    Field("method", "招标方式", "choice", choices=(("open", "公开招标"), ("invited", "邀请招标"))),
+    Field("state_funds", "国有资金占控股或者主导地位", "flag", required=False),
+    Field("estimate", "标段估算价（元）", "yuan"),
+    Field("approval_ref", "项目审批、核准或备案文件"),
+    Field("funds_ref", "资金落实文件"),
+    Field("agency_contract_ref", "委托代理合同", required=False),
+    Field("warnings_confirmed_by", "代码校验警告的复核人（人员号）", required=False, longest=20),
+)
+_INCIDENT = (
+    Field("kind", "类别", "choice", choices=tuple(words.INCIDENTS.items())),
+    Field("text", "情况", "area", longest=2_000),
+    Field("began_at", "发生时间", "time"),
+    Field("lots", "涉及标段编号", "words", required=False, longest=2_000, hint="一行一个"),
+)
+_INCIDENT_END = (Field("text", "处理结果", "area", longest=2_000), Field("ended_at", "结束时间", "time"))
+_BID = (
+    Field("ref", "投标人编号", longest=12),
+    Field("file", "加密投标文件", "file", hint="由投标人工具生成，最大 200 MB"),
+)
+
+
+async def revision(node: Node, stream: str) -> int:
+    """Return how many entries a stream has: what a page was made from."""
+    return await node.read(lambda db: len(log_view.of_stream(db, stream)))
+
+
+async def stale(node: Node, stream: str, data: Any) -> bool:
+    """Whether a form's page is older than its stream, unless its command is recorded already."""
+    if await node.recorded(command_id_of(data)):
+        return False
+    return revision_of(data) != await revision(node, stream)
+
+
+async def _lot(request: Request) -> LotState:
+    state = await request.app[NODE].state(lot_stream(request.match_info["lot"]))
+    if not isinstance(state, LotState) or state.project.lot is None:
+        return not_found()  # type: ignore[return-value]
+    return state
+
+
+@routes.get("/desk")
+@desk_only
+async def today(request: Request) -> Response:
+    """List the lots held here and the incidents that last."""
+    node = request.app[NODE]
+    lots = await node.read(project_view.lots)
+    incidents = await node.read(incident_view.incidents)
+    role = signed_in(request).person.role
+    return page(
+        request,
+        "desk/today.html",
+        live="log",
+        lots=lots,
+        incidents=incidents,
+        may_register=role in DUTIES[project.RegisterLot],
+        may_record=role in DUTIES[incident.RecordIncident],
+    )
+
+
+@routes.get("/desk/register")
+@for_roles(*DESK)
+async def register_form(request: Request) -> Response:
+    """Show the registration form."""
+    return _form(
+        request, FormState("/desk/register", _REGISTER, {}, command_id=new_command_id(), button="登记标段"), "入场登记"
+    )
+
+
+def _form(
+    request: Request, form: FormState, title: str, *, back: str = "/desk", note: str = "", status: int = 200
+) -> Response:
+    prefix = "错误：" if form.errors else ""
+    return page(
+        request, "desk/form.html", status=status, title_prefix=prefix, form=form, title=title, back=back, note=note
+    )
+
+
+@routes.post("/desk/register")
+@for_roles(*DESK)
+async def register(request: Request) -> Response:
+    """Register a lot."""
+    node, data = request.app[NODE], await request.post()
+    form = FormState(
+        "/desk/register",
+        _REGISTER,
+        typed(_REGISTER, data),
+        command_id=str(data.get("command_id", "")),
+        button="登记标段",
+    )
+    try:
+        command_id, v = command_id_of(data), parse(_REGISTER, data)
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _form(request, form, "入场登记", status=422)
+    estimate = v.pop("estimate")
+    command = project.RegisterLot(**v, profile_id="works", estimate_fen=estimate)
+    receipt = await node.submit(
+        lot_stream(command.lot_code), command, command_id=command_id, actor=signed_in(request).actor
+    )
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk/lots/{command.lot_code}")
+
+
+@routes.get("/desk/lots/{lot}")
+@desk_only
+async def lot(request: Request) -> Response:
+    """Show a lot: steps, facts, opening table, seats, and what this role can do next."""
+    node, state = request.app[NODE], await _lot(request)
+    role = signed_in(request).person.role
+    profile = next(one for one in node.profiles if one.id == state.profile_id)
+    sheets = {}
+    for member in state.panel.members:
+        sheets[member.no] = await node.state(f"sheet/{state.lot_code}/{state.round_no}/{member.no}")
+    offered = [act for act in ACTS if act.may(role) and act.offered(state)]
+    model = lot_page.lot_page(state, profile, sheets, role)
+    return page(
+        request,
+        "desk/lot.html",
+        live=f"lot/{state.lot_code},log",
+        model=model,
+        acts=offered,
+        may_take_bids=role in DUTIES[SubmitBid] and state.notice.published is not None and not state.opening.started,
+    )
+
+
+def _act(request: Request) -> Act:
+    act = BY_SLUG.get(request.match_info["slug"])
+    if act is None:
+        return not_found()  # type: ignore[return-value]
+    return act
+
+
+@routes.get("/desk/lots/{lot}/bid")
+@for_roles(Role.OPERATOR)
+async def bid_form(request: Request) -> Response:
+    """Show the form that takes a sealed bid file at the desk."""
+    state = await _lot(request)
+    form = FormState(
+        f"/desk/lots/{state.lot_code}/bid",
+        _BID,
+        {},
+        command_id=new_command_id(),
+        button="接收并出具回执",
+        multipart=True,
+    )
+    return _form(
+        request, form, "接收投标文件", back=f"/desk/lots/{state.lot_code}", note="文件加密保存，开标前任何人不能打开。"
+    )
+
+
+@routes.post("/desk/lots/{lot}/bid")
+@for_roles(Role.OPERATOR)
+async def take_bid(request: Request) -> Response:
+    """Take a sealed bid file: streamed to the blob store with its digest, then recorded."""
+    node, state = request.app[NODE], await _lot(request)
+    url = f"/desk/lots/{state.lot_code}"
+    upload = await receive_file(request, node.blobs, BID_MOST)
+    errors = dict(upload.errors)
+    command_id, values = b"", {}
+    try:
+        command_id, values = command_id_of(upload.data), parse(_BID, upload.data)
+    except FieldErrors as wrong:
+        errors |= wrong.errors
+    if errors:
+        upload.forget(node.blobs)
+        typed_in = typed(_BID, upload.data)
+        form = FormState(
+            f"{url}/bid", _BID, typed_in, errors, new_command_id(), button="接收并出具回执", multipart=True
+        )
+        return _form(request, form, "接收投标文件", back=url, status=422)
+    command = SubmitBid(values["ref"], upload.sha256, upload.size, "desk")
+    try:
+        receipt = await node.submit(
+            lot_stream(state.lot_code), command, command_id=command_id, actor=signed_in(request).actor
+        )
+    except Refused:
+        upload.forget(node.blobs)
+        raise
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")
+
+
+@routes.get("/desk/lots/{lot}/{slug}")
+@for_roles(*DESK)
+async def act_form(request: Request) -> Response:
+    """Show one act's form."""
+    node, state, act = request.app[NODE], await _lot(request), _act(request)
+    if not act.may(signed_in(request).person.role):
+        return page(request, "frame/forbidden.html", status=403)
+    url = f"/desk/lots/{state.lot_code}/{act.slug}"
+    seen = await revision(node, lot_stream(state.lot_code))
+    form = FormState(url, act.fields(state), {}, command_id=new_command_id(), revision=seen, button=act.button)
+    return _form(request, form, act.title, back=f"/desk/lots/{state.lot_code}", note=act.note)
+
+
+@routes.post("/desk/lots/{lot}/{slug}")
+@for_roles(*DESK)
+async def do_act(request: Request) -> Response:
+    """Do one act and lead to its receipt."""
+    node, state, act = request.app[NODE], await _lot(request), _act(request)
+    session = signed_in(request)
+    if not act.may(session.person.role):
+        return page(request, "frame/forbidden.html", status=403)
+    data = await request.post()
+    stream, url = lot_stream(state.lot_code), f"/desk/lots/{state.lot_code}"
+    fields = act.fields(state)
+    form = FormState(
+        f"{url}/{act.slug}", fields, typed(fields, data), command_id=str(data.get("command_id", "")), button=act.button
+    )
+    try:
+        form.revision = revision_of(data)
+        command_id = command_id_of(data)
+        if not act.shared and await stale(node, stream, data):
+            return page(request, "frame/stale.html", status=409)
+        values = parse(fields, data)
+        receipt = await act.submit(node, state, values, command_id, session.actor)
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _form(request, form, act.title, back=url, note=act.note, status=422)
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")
+
+
+# -- incidents of the room ------------------------------------------------------------------------------------------
+
+
+@routes.get("/desk/incidents/new")
+@for_roles(Role.OPERATOR, Role.WITNESS, Role.SUPERVISOR)
+async def incident_form(request: Request) -> Response:
+    """Show the form that records an incident."""
+    lots = await request.app[NODE].read(project_view.lots)
+    going = "\n".join(one.lot_code for one in lots if not one.blocked)
+    form = FormState("/desk/incidents/new", _INCIDENT, {"lots": going}, command_id=new_command_id(), button="记录异常")
+    return _form(request, form, "记录异常")
+
+
+@routes.post("/desk/incidents/new")
+@for_roles(Role.OPERATOR, Role.WITNESS, Role.SUPERVISOR)
+async def record_incident(request: Request) -> Response:
+    """Record an incident in the room's stream."""
+    node, data = request.app[NODE], await request.post()
+    form = FormState(
+        "/desk/incidents/new",
+        _INCIDENT,
+        typed(_INCIDENT, data),
+        command_id=str(data.get("command_id", "")),
+        button="记录异常",
+    )
+    try:
+        command_id, v = command_id_of(data), parse(_INCIDENT, data)
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _form(request, form, "记录异常", status=422)
+    command = incident.RecordIncident(v["kind"], v["text"], v["began_at"], v["lots"])
+    stream = f"room/{node.settings.node}"
+    receipt = await node.submit(stream, command, command_id=command_id, actor=signed_in(request).actor)
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk")
+
+
+@routes.get("/desk/incidents/{no}/end")
+@for_roles(Role.OPERATOR)
+async def incident_end_form(request: Request) -> Response:
+    """Show the form that ends an incident."""
+    url = f"/desk/incidents/{request.match_info['no']}/end"
+    return _form(request, FormState(url, _INCIDENT_END, {}, command_id=new_command_id(), button="记录结束"), "异常结束")
+
+
+@routes.post("/desk/incidents/{no}/end")
+@for_roles(Role.OPERATOR)
+async def end_incident(request: Request) -> Response:
+    """Record that an incident is over."""
+    node, data = request.app[NODE], await request.post()
+    number = request.match_info["no"]
+    if not (number.isascii() and number.isdigit() and len(number) < 9):
+        return not_found()
+    url = f"/desk/incidents/{number}/end"
+    form = FormState(
+        url, _INCIDENT_END, typed(_INCIDENT_END, data), command_id=str(data.get("command_id", "")), button="记录结束"
+    )
+    try:
+        command_id, v = command_id_of(data), parse(_INCIDENT_END, data)
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _form(request, form, "异常结束", status=422)
+    command = incident.CloseIncident(int(number), v["text"], v["ended_at"])
+    stream = f"room/{node.settings.node}"
+    receipt = await node.submit(stream, command, command_id=command_id, actor=signed_in(request).actor)
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk")

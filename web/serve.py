@@ -1,0 +1,167 @@
+"""A running node: its tasks in one event loop, started in order and stopped in order (运行)."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp.web_runner import AppRunner, TCPSite
+
+from node import control
+from node.node import Node
+from node.settings import Settings
+from node.start import open_node
+from sync.endpoints import MirroredLog, SyncNode, sync_app
+from sync.follow import pull_log
+from sync.link import PeerLink
+from sync.note import VerifierKey
+from sync.replicate import RemoteNode, Task, push_log
+from web.main import create_app
+
+
+class Replication:
+    """Pushing the own log to every peer, following the prefecture's, projecting what arrives."""
+
+    def __init__(self, node: Node) -> None:
+        """Make the tasks; `start` runs them."""
+        self._node = node
+        self._arrived = asyncio.Event()
+        self._origins: set[str] = set()
+        self._tasks: list[Task] = []
+        self._links: list[PeerLink] = []
+        self._running: list[asyncio.Task[None]] = []
+        settings, keys = node.settings, node.keys
+        trust = {peer.origin: MirroredLog(VerifierKey.parse(peer.log_vkey), peer.name) for peer in settings.peers}
+        self.sync = SyncNode(
+            db=node.store,
+            cosigner=keys.cosigner,
+            witness=keys.witness,
+            prefecture=keys.prefecture,
+            trust=trust,
+            allowed=lambda peer, origin: origin in trust and settings.peer(peer) is not None,
+            now_ms=self._now_ms,
+            stored=self._stored,
+        )
+        for peer in settings.peers:
+            if not peer.url:
+                continue
+            link = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
+            self._links.append(link)
+            remote = RemoteNode(peer.name, VerifierKey.parse(peer.cosigner_vkey))
+            self._tasks.append(push_log(link, node.store, origin=settings.origin, peer=remote, now_ms=self._now_ms))
+            if peer.kind == "prefecture":
+                down = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
+                self._links.append(down)
+                self._tasks.append(
+                    pull_log(
+                        down,
+                        node.store,
+                        log=trust[peer.origin],
+                        cosigner=keys.cosigner,
+                        now_ms=self._now_ms,
+                        stored=self._stored,
+                    )
+                )
+        node.peer_status = lambda: tuple(task.status for task in self._tasks)
+
+    def _now_ms(self) -> int:
+        return self._node.clock.now().at_ms
+
+    def _stored(self, origin: str) -> None:
+        self._origins.add(origin)
+        self._arrived.set()
+
+    def appended(self) -> None:
+        """The own log has grown."""
+        for task in self._tasks:
+            task.notify()
+
+    async def _project(self) -> None:
+        """Views follow mirrored bytes by cursor; a failing view never stops replication."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            origins, self._origins = self._origins, set()
+            for origin in origins:
+                while await self._node.store.write(lambda db, name=origin: self._node.recorder.follow(db, name)):  # type: ignore[misc]
+                    continue
+
+    async def _watch(self) -> None:
+        """Tell the pages when a link's word or a record's reach changes."""
+        before: object = None
+        while True:
+            await asyncio.sleep(0.5)
+            now = tuple((task.status.state, task.status.entries_behind) for task in self._tasks)
+            if now != before:
+                before = now
+                self._node.feed.publish({"status", "log"})
+
+    def start(self) -> None:
+        """Run every task."""
+        for task in self._tasks:
+            self._running.append(asyncio.create_task(task.run()))
+        self._running.append(asyncio.create_task(self._project()))
+        self._running.append(asyncio.create_task(self._watch()))
+
+    async def stop(self) -> None:
+        """Cancel every task and drop the links."""
+        for running in self._running:
+            running.cancel()
+        for running in self._running:
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        for link in self._links:
+            await link.close()
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Node]:
+    """Open a node and everything around it; close it in the opposite order."""
+    node = open_node(settings)
+    loop = asyncio.get_running_loop()
+    replication = Replication(node)
+
+    def released(topics: frozenset[str]) -> None:
+        loop.call_soon_threadsafe(_tell, node, replication, topics)
+
+    node.recorder.released = released
+    sync_runner = AppRunner(sync_app(replication.sync), access_log=None, shutdown_timeout=0.5)
+    pages_runner = AppRunner(create_app(node), access_log=None, shutdown_timeout=0.5)
+    server = None
+    try:
+        await sync_runner.setup()
+        await TCPSite(
+            sync_runner, settings.sync_host, settings.sync_port, ssl_context=node.keys.server_context()
+        ).start()
+        await pages_runner.setup()
+        await TCPSite(pages_runner, settings.pages_host, settings.pages_port).start()
+        server = await control.serve(node)
+        replication.start()
+        yield node
+    finally:
+        node.feed.close()
+        await replication.stop()
+        if server is not None:
+            server.close()
+        await pages_runner.cleanup()
+        await sync_runner.cleanup()
+        await node.close()
+
+
+def _tell(node: Node, replication: Replication, topics: frozenset[str]) -> None:
+    node.feed.publish(topics)
+    replication.appended()
+
+
+async def run(settings: Settings) -> None:
+    """Run a node until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    async with running(settings) as node:
+        print(f"ready http://{settings.pages_host}:{settings.pages_port}", flush=True)
+        if node.stopped is not None:
+            print(f"只读 / read-only: {node.stopped}", flush=True)
+        await stop.wait()

@@ -176,7 +176,7 @@ def _answer(state: ObjectionState, command: AnswerObjection, asked: Asked) -> tu
         raise Refused("objection-answered", rule="one-answer", value=str(command.no))
     require_one_of(command.status, STATUSES, "status")
     require_text(text=command.text)
-    late = 0 < found.answer_by_ms < asked.at_ms
+    late = 0 < found.answer_by_ms <= asked.at_ms
     return (ObjectionAnswered(command.no, command.text, command.status, late),)
 
 

@@ -14,6 +14,7 @@ from tests.domain.lot_story import REFS, Story, bid, bond_of, ms
 
 NO_BOND = notice.BondTerms(0, (), 0)
 
+
 def _after_sale() -> Story:
     return Story().taken().at("2026-03-20 09:00")
 
@@ -173,6 +174,11 @@ def test_two_different_persons_who_attest_a_clock_let_a_bid_in() -> None:
 def replace_clock(story: Story, attested_by: tuple[str, ...]) -> Story:
     story.quality, story.attested_by = ClockQuality.DOUBTFUL, attested_by
     return story
+
+
+def test_a_bond_posted_this_very_moment_is_recorded() -> None:
+    story = _after_sale()
+    assert story.when(replace(bond_of(REFS[0]), posted_at_ms=story.at_ms), Role.OPERATOR)
 
 
 def test_a_second_record_of_a_bond_stands_instead_of_the_first() -> None:

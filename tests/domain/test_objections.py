@@ -151,6 +151,24 @@ def test_an_objection_to_the_documents_pauses_until_it_is_answered_within_three_
     assert story.do(s.bid(REFS[0]), Role.BIDDER)
 
 
+def test_the_tenth_day_before_the_deadline_is_the_last_to_its_last_millisecond() -> None:
+    assert Story().taken().at(ms("2026-03-14 00:00") - 1).when(objects("documents"), Role.BIDDER)
+
+
+def test_a_deadline_that_was_lost_moves_to_the_future_only() -> None:
+    story = _answered_after_the_deadline()
+    with pytest.raises(Refused, match="deadline-moved-back"):
+        story.when(notice.AmendDocuments(D32, "顺延", False, story.at_ms))
+
+
+def test_an_answer_a_millisecond_before_the_end_of_its_time_is_in_time_and_at_the_end_late() -> None:
+    story = Story().taken().do(objects("documents"), Role.BIDDER)
+    due_ms = story.events[-1].answer_by_ms
+    for at_ms, late in ((due_ms - 1, False), (due_ms, True)):
+        (event,) = story.at(at_ms).when(ANSWER, Role.TENDERER)
+        assert event.late is late
+
+
 def test_a_late_answer_is_taken_and_marked_late() -> None:
     story = Story().taken().do(objects("documents"), Role.BIDDER).at("2026-03-12 09:00").do(ANSWER, Role.TENDERER)
     assert story.events[-1].late

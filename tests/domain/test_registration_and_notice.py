@@ -425,6 +425,27 @@ def test_a_bond_due_with_the_bids_stays_due_with_the_bids_when_the_deadline_move
     assert story.state.notice.bond_deadline_ms == earlier.deadline_ms
 
 
+def test_the_edges_of_what_is_allowed_are_allowed() -> None:
+    edges = replace(SCHEME, trim_from=3, candidates=1)
+    story = Story().filed().do(replace(DOCUMENTS, scheme=edges, control_price_fen=0)).at("2026-03-02 09:00")
+    story.do(replace(NOTICE, sale_to_ms=s.DEADLINE)).at(s.DEADLINE)
+    assert story.when(s.participation("P-AAAA11"), Role.BIDDER)
+
+
+def test_a_share_of_the_control_price_needs_one() -> None:
+    mixed = notice.PriceMethod("benchmark", "30", w="0.4", k="0.05", above="1", below="0.5")
+    command = replace(DOCUMENTS, scheme=replace(SCHEME, price=mixed))
+    assert Story().filed().when(command)
+    with pytest.raises(Refused, match="control-missing"):
+        Story().filed().when(replace(command, control_price_fen=0))
+
+
+def test_a_bond_is_due_after_the_notice() -> None:
+    story = Story().documented(bond=replace(BOND, deadline_ms=ms("2026-03-02 09:00"))).at("2026-03-02 09:00")
+    with pytest.raises(Refused, match="bond-deadline-wrong"):
+        story.when(NOTICE)
+
+
 def test_a_period_runs_from_the_notice_even_if_the_sale_is_said_to_have_begun_before() -> None:
     story = Story().documented().at("2026-03-05 09:00")
     with pytest.raises(Refused) as refusal:
@@ -468,4 +489,10 @@ def test_a_retender_files_again_where_the_profile_asks_for_it() -> None:
     )
     asked = story.asked()
     assert project.filed(story.state.project, asked)
-    assert not project.filed(story.state.project, replace(asked, profiles=(strict,)))
+    strictly = replace(asked, profiles=(strict,))
+    assert not project.filed(story.state.project, strictly)
+    refile = lot.decide(story.state, project.SubmitFiling(D32, "第二次"), strictly)
+    story.given(*refile).do(project.DecideFiling("rectify", "补充"), Role.SUPERVISOR)
+    assert not project.filed(story.state.project, strictly)
+    story.do(project.SubmitFiling(D32, "")).do(project.DecideFiling("no-problem", ""), Role.SUPERVISOR)
+    assert project.filed(story.state.project, strictly)

@@ -275,6 +275,21 @@ def test_a_supervisor_puts_an_order_over_an_outage_and_the_standstill_counts_fro
     assert story.events[-1] == project.Resumed("恢复", 4 * HOUR_MS + 30 * MINUTE_MS, new_committee=True)
 
 
+@pytest.mark.parametrize(
+    ("begins_ms", "ends_ms", "lost"),
+    [
+        (s.DEADLINE - 1, s.DEADLINE, True),
+        (s.DEADLINE - 1, s.DEADLINE - 1, False),
+        (s.DEADLINE, s.DEADLINE + 1, False),
+    ],
+    ids=["over the deadline", "before it", "from it on"],
+)
+def test_a_deadline_is_lost_when_it_falls_into_the_standstill(begins_ms: int, ends_ms: int, lost: bool) -> None:
+    story = Story().bid().at(begins_ms).do(OUTAGE, Role.OPERATOR)
+    assert story.state.deadline_lost is (begins_ms < s.DEADLINE)
+    assert story.at(ends_ms).do(RESUME, Role.OPERATOR).state.deadline_lost is lost
+
+
 def test_in_a_suspension_objections_are_heard_and_the_procedure_may_be_stopped_for_good() -> None:
     story = Story().taken().do(OUTAGE, Role.OPERATOR)
     assert story.when(s.objects("documents"), Role.BIDDER)
@@ -346,6 +361,8 @@ def test_a_later_round_may_need_fewer_bidders_where_the_profile_says_so() -> Non
     assert story.when(FAILED, Role.OPERATOR)
     with pytest.raises(Refused, match="enough-bidders: rule second-round-min-bidders"):
         lot.decide(story.state, FAILED, replace(story.asked(Role.OPERATOR), profiles=(fewer,)))
+    first = Story().bid(2).at(s.DEADLINE)
+    assert lot.decide(first.state, FAILED, replace(first.asked(Role.OPERATOR), profiles=(fewer,)))
 
 
 def test_a_refused_award_may_lead_to_a_new_round() -> None:

@@ -18,7 +18,7 @@ NOTE_SUFFIX = ".note"
 MAX_BYTES = 256 * 1024
 
 
-class CalendarFault(Exception):  # noqa: N818 - the family suffix is Fault
+class CalendarFault(Exception):
     """This node cannot use a calendar. `path` is the file at fault, `why` the reason."""
 
     def __init__(self, path: Path, why: str) -> None:

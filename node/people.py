@@ -14,7 +14,7 @@ from node.domain.values import Actor, Role
 
 
 @dataclass(eq=False)
-class PeopleFault(Exception):  # noqa: N818
+class PeopleFault(Exception):
     """The accounts file cannot be used."""
 
     where: str

@@ -28,7 +28,7 @@ from sync.log import LogTable, open_log, read_entry
 
 
 @dataclass(eq=False)
-class NodeFault(Exception):  # noqa: N818 - the family suffix is Fault
+class NodeFault(Exception):
     """The node cannot record now. `why` names the reason, `hint` what a person can do."""
 
     why: str

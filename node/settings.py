@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(eq=False)
-class SettingsFault(Exception):  # noqa: N818 - the family suffix is Fault
+class SettingsFault(Exception):
     """The settings cannot be used. `where` is the key, `why` what is wrong, `path` the file."""
 
     where: str

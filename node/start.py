@@ -7,7 +7,6 @@ append, brings mirrored views up to date, and returns the Node. A node that may 
 from pathlib import Path
 
 import apsw
-from sync.blobs import BlobStore
 
 from node import personal, projection
 from node.calendars import CalendarFault, load_calendar
@@ -20,6 +19,7 @@ from node.recorder import NodeFault, Recorder
 from node.room_key import load_room_key
 from node.settings import Settings, SettingsFault
 from node.store import Store, connect
+from sync.blobs import BlobStore
 from sync.fence import Behind, Fence, Rollback
 from sync.gate import check_start
 from sync.keys import NodeKeys, load_identity

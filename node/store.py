@@ -27,7 +27,7 @@ _READERS = 3
 
 
 @dataclass(eq=False)
-class StoreFault(Exception):  # noqa: N818 - the family suffix is Fault
+class StoreFault(Exception):
     """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do."""
 
     what: str

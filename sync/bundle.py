@@ -29,7 +29,7 @@ _HEADER = struct.Struct("<4s5H3L2H")
 
 
 @dataclass(eq=False)
-class BundleFault(Exception):  # noqa: N818 - the family suffix is Fault
+class BundleFault(Exception):
     """A bundle cannot be written: `what` names the member, `why` the bound or the missing thing."""
 
     what: str

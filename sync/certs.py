@@ -26,7 +26,7 @@ _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?")
 
 
 @dataclass(eq=False)
-class CertFault(Exception):  # noqa: N818 - the family suffix is Fault
+class CertFault(Exception):
     """A certificate cannot be made, or the peer has not named itself as it must. `what` is the thing, `why` the reason."""
 
     what: str

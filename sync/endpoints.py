@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import apsw
-from aiohttp.web import Application, Request, Response  # noqa: TID251 - the names, never the module
+from aiohttp.web import Application, Request, Response
 from aiohttp.web_exceptions import HTTPException
 
 from sync import wire
@@ -192,7 +192,7 @@ async def _small_body(request: Request) -> bytes | Answer:
 
 
 @dataclass(eq=False)
-class _BrokenBodyFault(Exception):  # noqa: N818 - the family suffix is Fault
+class _BrokenBodyFault(Exception):
     """A request's body cannot be read to its end."""
 
     why: str
@@ -256,37 +256,35 @@ async def _upload(
         return verdict
     leading = await node.db.read(lambda db: leading_of(db, upload.origin, upload.start))
     checked = Checked(verdict, upload.start, leading)
-    problem, received = await _receive(reader, checked, chunks)
-    if problem is not None and not received:
+    problem = await _receive(reader, checked, chunks)
+    if problem is not None and not checked.received:
         return problem
     answer = await node.db.write(
-        lambda db: store_upload(db, checked, received=received, cosigner=node.cosigner, now_ms=node.now_ms())
+        lambda db: store_upload(db, checked.verified(), cosigner=node.cosigner, now_ms=node.now_ms())
     )
     node.stored(upload.origin)
     return problem if problem is not None and problem.status == 422 else answer
 
 
-async def _receive(reader: EntriesReader, checked: Checked, chunks: AsyncIterator[bytes]) -> tuple[Answer | None, int]:
-    """Take packages until the body ends, a bound is reached or something is wrong; return what was, and how many."""
-    received = 0
+async def _receive(reader: EntriesReader, checked: Checked, chunks: AsyncIterator[bytes]) -> Answer | None:
+    """Take packages until the body ends, a bound is reached or something is wrong; return what was."""
     try:
         while True:
             while (package := reader.package()) is not None:
                 checked.take(package)
-                received += 1
             if reader.satisfied or checked.size_bytes > MAX_HELD:
-                return None, received
+                return None
             chunk = await anext(chunks, b"")
             if not chunk:
                 break
             reader.feed(chunk)
     except _BrokenBodyFault as broken:
-        return refuse(400, broken.why), received
+        return refuse(400, broken.why)
     except Malformed as malformed:
-        return refuse(400, str(malformed)), received
+        return refuse(400, str(malformed))
     except Tampered as tampered:
-        return refuse(422, str(tampered)), received
-    return None, received
+        return refuse(422, str(tampered))
+    return None
 
 
 # -- read -----------------------------------------------------------------------------------------------------------

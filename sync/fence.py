@@ -27,7 +27,7 @@ _SLOTS = (0, 4_096)
 _HEADER = "erhai-fence/v1"
 
 
-class FenceFault(OSError):  # noqa: N818 - the family suffix is Fault
+class FenceFault(OSError):
     """The fence file cannot be used. `why` is missing, damaged, exists, in-use, moved, backwards or io; an OSError, so
     whoever handles the disk's faults handles this one.
     """

@@ -33,7 +33,7 @@ _EPOCH = re.compile(r"/e[0-9]+")
 
 
 @dataclass(eq=False)
-class KeyFault(Exception):  # noqa: N818 - the family suffix is Fault
+class KeyFault(Exception):
     """A key file cannot be used. `why` is missing, exists, unreadable, too-open (rights), wrong-kind or mismatch."""
 
     path: str

@@ -22,7 +22,7 @@ _SEND_BUFFER = 256 * 1024  # what the kernel may hold back from our sight; 64 kb
 
 
 @dataclass(eq=False)
-class LinkFault(Exception):  # noqa: N818 - the family suffix is Fault
+class LinkFault(Exception):
     """A peer was not reached, or did not answer as a peer does. `why` is unreachable, silent, foreign-certificate,
     refused (it said no), busy (it said later) or unexpected-answer; `retry_after_s` where it named a time.
     """

@@ -80,14 +80,14 @@ _INSERT_HASH = "INSERT INTO hash256 (log_id, level, n, hash) VALUES (?, ?, ?, ?)
 
 
 @dataclass(eq=False)
-class EntryTooLarge(Exception):  # noqa: N818 - a bound of the format, not a fault of the machine
+class EntryTooLarge(Exception):
     """An entry of `size` bytes is over MAX_ENTRY (65,535, from the u16 length of C2SP tlog-tiles)."""
 
     size: int
 
 
 @dataclass(eq=False)
-class LogFault(Exception):  # noqa: N818 - the family suffix is Fault
+class LogFault(Exception):
     """The tables cannot answer: `what` is unknown-log, missing-entries or wrong-checkpoint."""
 
     what: str

@@ -57,21 +57,32 @@ def conflict(held: Held, end: int) -> Answer:
     return Answer(409, bytes(held.info(end)), INFO_TYPE)
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The entries [start, start + len(bodies)) of a log with their leaf hashes, verified against a promised checkpoint."""
+
+    promise: Checkpoint
+    start: int
+    bodies: Sequence[bytes]
+    leaves: Sequence[bytes]
+
+
 class Checked:
     """The entries of one upload, taken package by package, each verified on its own. Pure.
 
-    What was taken is an exact part [start, start + len(bodies)) of the log, whatever comes after.
+    What was taken is an exact part of the log from `start` on, whatever comes after.
     """
 
     def __init__(self, promise: Checkpoint, start: int, leading: Sequence[bytes]) -> None:
         """`leading` are the leaf hashes held from `start` rounded down to 256 up to `start`."""
         if len(leading) != start % PACKAGE:
             raise ValueError(f"{len(leading)} leading hashes for entry {start}")
-        self.promise = promise
-        self.start = start
-        self.bodies: list[bytes] = []
-        self.leaves: list[bytes] = []
+        self.received = 0  # packages
         self.size_bytes = 0
+        self._promise = promise
+        self._start = start
+        self._bodies: list[bytes] = []
+        self._leaves: list[bytes] = []
         self._leading: Sequence[bytes] = leading
 
     def take(self, package: Package) -> None:
@@ -79,11 +90,16 @@ class Checked:
         leaves = [leaf_hash(entry) for entry in package.entries]
         row = [*self._leading, *leaves]
         span = package.span
-        verify_subtree(span.aligned, span.end, _root(row), self.promise.size, self.promise.root, package.proof)
+        verify_subtree(span.aligned, span.end, _root(row), self._promise.size, self._promise.root, package.proof)
         self._leading = ()
-        self.bodies += package.entries
-        self.leaves += leaves
+        self._bodies += package.entries
+        self._leaves += leaves
+        self.received += 1
         self.size_bytes += sum(map(len, package.entries))
+
+    def verified(self) -> Verified:
+        """Return everything taken so far."""
+        return Verified(self._promise, self._start, self._bodies, self._leaves)
 
 
 def _root(row: list[bytes]) -> bytes:
@@ -112,24 +128,24 @@ def leading_of(db: apsw.Connection, origin: str, start: int) -> Sequence[bytes]:
     return TableHashes(db, origin).hashes(0, aligned, start) if aligned < start else ()
 
 
-def store_upload(db: apsw.Connection, checked: Checked, *, received: int, cosigner: Signer, now_ms: int) -> Answer:
+def store_upload(db: apsw.Connection, verified: Verified, *, cosigner: Signer, now_ms: int) -> Answer:
     """Store what was verified and answer, inside the caller's transaction.
 
-    `received` counts the packages taken, so that a request without any is 400. Entries that another upload has stored in
-    the meantime are skipped: both were verified against checkpoints of one history.
+    Entries that another upload has stored in the meantime are skipped: both were verified against checkpoints of one
+    history.
     """
-    promise = checked.promise
+    promise = verified.promise
     log = open_log(db, promise.origin)
     if (frozen := frozen_because(db, log.log_id)) is not None:
         return refuse(403, f"frozen: {frozen}")
-    if log.size < checked.start:  # the tables went back since the request was judged
+    if log.size < verified.start:  # the tables went back since the request was judged
         return conflict(held_of(db, promise.origin), promise.size)
-    skip = log.size - checked.start
-    log.extend(checked.bodies[skip:], checked.leaves[skip:])
+    skip = log.size - verified.start
+    log.extend(verified.bodies[skip:], verified.leaves[skip:])
     log.flush()
     held = held_of(db, promise.origin)
     if log.size < promise.size:
-        if not received:
+        if not verified.bodies:
             return refuse(400, "no whole package")
         return Answer(202, bytes(held.info(promise.size)), INFO_TYPE)
     if promise.size < held.mirrored:

@@ -56,7 +56,7 @@ _TAG = 16
 
 
 @dataclass(eq=False)
-class SealFault(Exception):  # noqa: N818 - the family suffix is Fault
+class SealFault(Exception):
     """An envelope does not open, or cannot be made.
 
     `reason` is one of: not-a-recipient (no wrapped key for this name and private key), corrupt (not an envelope, or

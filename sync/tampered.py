@@ -60,7 +60,7 @@ class Problem(StrEnum):
 
 
 @dataclass(eq=False)
-class Tampered(Exception):  # noqa: N818 - the family's name is the whole name
+class Tampered(Exception):
     """Evidence does not fit (证据不符).
 
     `origin` and `seq` say where, `expected` and `got` say what differs (hashes in hex, names of members, counts),
@@ -82,7 +82,7 @@ class Tampered(Exception):  # noqa: N818 - the family's name is the whole name
 
 
 @dataclass(eq=False)
-class Malformed(Exception):  # noqa: N818 - neither rule, machine nor evidence yet: these bytes are not of the format
+class Malformed(Exception):
     """Bytes are not what their format allows. `field` names the part, `why` the rule that it breaks."""
 
     field: str

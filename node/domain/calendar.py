@@ -60,7 +60,7 @@ class CalendarExpired(Refused):
         return dict(self.facts)["calendar"]
 
 
-class CalendarMalformed(Exception):  # noqa: N818 - the family of ProfileMalformed
+class CalendarMalformed(Exception):
     """The calendar's data has not the shape of a calendar. `where` is the path inside the file."""
 
     def __init__(self, where: str, why: str) -> None:

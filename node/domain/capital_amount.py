@@ -68,7 +68,7 @@ def capital_fen(text: str, field: str) -> int:
         raise wrong from None
 
 
-class _Doubtful(Exception):  # noqa: N818 - never leaves this module
+class _Doubtful(Exception):
     """The characters do not say one amount."""
 
 

@@ -180,7 +180,7 @@ def _malformed(field: str, code: str, kind: str, cite: str) -> Refused:
 
 
 @dataclass(eq=False)
-class CodesMalformed(Exception):  # noqa: N818 - the family of ProfileMalformed
+class CodesMalformed(Exception):
     """The code tables' data has not their shape. `where` is the path inside the file."""
 
     where: str

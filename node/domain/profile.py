@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass(eq=False)
-class ProfileMalformed(Exception):  # noqa: N818
+class ProfileMalformed(Exception):
     """The profile's data does not have the shape that the rules need. `where` is the path inside the file."""
 
     where: str

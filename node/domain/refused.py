@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(eq=False)
-class Refused(Exception):  # noqa: N818 - the family's suffix is the whole name (design 7)
+class Refused(Exception):
     """A refusal by a rule of the procedure (拒绝).
 
     `code` is a kebab-case word that never changes; `web/messages.py` makes the sentence.
@@ -27,7 +27,7 @@ class Refused(Exception):  # noqa: N818 - the family's suffix is the whole name 
 
 
 @dataclass(eq=False)
-class NotOffered(Exception):  # noqa: N818
+class NotOffered(Exception):
     """The stream does not know this command at all: a programming error of a page, not a rule (never shown as one)."""
 
     stream: str

@@ -54,7 +54,7 @@ class Unrecognised:
 
 
 @dataclass(eq=False)
-class WireMalformed(Exception):  # noqa: N818
+class WireMalformed(Exception):
     """The fields of a known event do not have its shape."""
 
     name: str

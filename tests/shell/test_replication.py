@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.checkpoint import open_checkpoint
 from sync.log import reached, read_bodies
-from sync.merkle import tree_root
-from sync.status import LinkState
 from tests.shell.sync_room import RoomNode, bodies, cosigned, identity_in
 
 

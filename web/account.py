@@ -6,7 +6,10 @@ from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
 from node.domain.values import Role
 from node.people import Person, pin_fits
+from node.projection import events_of
 from node.receipts import Reach, Receipt
+from sync.codec import decode
+from sync.log import read_entry
 from web.forms import Field, FieldErrors, FormState, parse, typed
 from web.keys import NODE, SESSIONS
 from web.render import page
@@ -41,6 +44,7 @@ class ReceiptPage:
     receipt: Receipt
     reach: Reach
     lot_code: str
+    ref: str  # the reference that a participant is handed with this receipt
     next_url: str
 
 
@@ -139,7 +143,11 @@ async def receipt(request: Request) -> Response:
     parts = found.stream.split("/")
     lot_code = parts[1] if parts[0] in {"lot", "sheet", "answers", "review"} else ""
     target = request.query.get("next", "/")
-    model = ReceiptPage(found, reach, lot_code, target if target.startswith("/") and "//" not in target else "/")
+    ref = ""
+    if found.events == ("notice.participation-registered",):
+        body = await node.read(lambda db: read_entry(db, found.origin, found.seq))
+        ref = next((event.ref for event in events_of(decode(body))), "")
+    model = ReceiptPage(found, reach, lot_code, ref, target if target.startswith("/") and "//" not in target else "/")
     return page(request, "frame/receipt.html", live="log", model=model)
 
 

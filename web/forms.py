@@ -93,7 +93,7 @@ def parse(fields: Sequence[Field], data: Mapping[str, Any]) -> dict[str, Any]:
             errors[one.name] = f"“{one.label}”不能是文件"
             continue
         try:
-            values[one.name] = _value(one, raw.strip() if one.kind != "area" else raw)
+            values[one.name] = _value(one, raw.strip() if one.kind != "area" else raw.replace("\r\n", "\n"))
         except ValueError as error:
             errors[one.name] = str(error)
     if errors:
@@ -110,7 +110,7 @@ def _value(one: Field, text: str) -> Any:
         return {"whole": 0, "yuan": 0, "time": 0, "digest": b"", "words": ()}.get(one.kind, "")
     if len(text) > one.longest:
         raise ValueError(f"“{one.label}”最多 {one.longest} 个字，现有 {len(text)} 个字")
-    bad = _BAD - (_LINES if one.kind == "area" else set())
+    bad = _BAD - (_LINES if one.kind in {"area", "words"} else set())
     if any(sign in bad for sign in text):
         raise ValueError(f"“{one.label}”含有看不见的控制字符，请删除后重新填写")
     match one.kind:

@@ -96,9 +96,9 @@ class Page:
     words: str
 
     def form(self, action: str) -> Form:
-        """Return the form whose action ends so (query ignored). Raises PageFault."""
+        """Return the form with this action (query ignored). Raises PageFault."""
         for form in self.forms:
-            if form.action.partition("?")[0].endswith(action):
+            if form.action.partition("?")[0] == action:
                 return form
         found = ", ".join(form.action for form in self.forms) or "none"
         raise PageFault(self.url, f"has no form {action}; it has: {found}", self.words)

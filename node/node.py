@@ -16,7 +16,14 @@ from node.clock import Clock
 from node.domain import bond as bond_rules
 from node.domain.bidding import BidContent
 from node.domain.bond import BondFacts, RecordBond
-from node.domain.evaluation import CloseRecheck, CloseScoring, CompleteReport, ConcludePreliminary
+from node.domain.evaluation import (
+    CloseRecheck,
+    CloseScoring,
+    CompleteReport,
+    ConcludePreliminary,
+    OpenedChecklist,
+    OpenedMarks,
+)
 from node.domain.lot import LotState
 from node.domain.notice import RegisterParticipation
 from node.domain.objection import RaiseObjection
@@ -34,6 +41,7 @@ from node.recorder import NodeFault, Recorder
 from node.room_key import RoomKey
 from node.settings import Settings
 from node.store import Store
+from node.views import log as log_view
 from node.views import review as review_view
 from sync import codec
 from sync.blobs import BlobFault, BlobStore
@@ -348,6 +356,27 @@ class Node:
             sheet_stream(lot_code, lot.round_no, member), command, command_id=command_id, actor=actor
         )
 
+    async def own_marks(self, lot_code: str, member: str) -> dict[str, OpenedMarks]:
+        """Return a member's own newest marks by bid, opened for that member's pages. The caller has checked who asks."""
+        return await self._own(lot_code, member, MarksSubmitted, sealing.open_marks)
+
+    async def own_checklists(self, lot_code: str, member: str) -> dict[str, OpenedChecklist]:
+        """Return a member's own newest checklists by bid, opened for that member's pages."""
+        return await self._own(lot_code, member, ChecklistSubmitted, sealing.open_checklist)
+
+    async def _own(self, lot_code: str, member: str, kind: type, open_sealed: Callable[..., Any]) -> dict[str, Any]:
+        lot = await self.state(lot_stream(lot_code))
+        stream = sheet_stream(lot_code, lot.round_no, member)
+
+        def find(db: apsw.Connection) -> dict[str, Any]:
+            newest = sealing.newest_sealed(db, stream, kind)
+            if not newest:
+                return {}
+            key = sealing.session_key(db, lot_code, lot.round_no, self.keys)
+            return {ref: open_sealed(stream, member, ref, event.sealed, key) for ref, event in newest.items()}
+
+        return await self.read(find)
+
     async def conclude_preliminary(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open every member's checklists with the session key and conclude the preliminary review."""
 
@@ -440,6 +469,11 @@ class Node:
     async def read(self, fn: Callable[[apsw.Connection], T]) -> T:
         """Run a query on a read connection."""
         return await self.store.read(fn)
+
+    async def origin_of(self, stream: str) -> str:
+        """Return the log that owns a stream; the own one where nobody has written to it."""
+        found = await self.store.read(lambda db: log_view.stream_origins(db, stream))
+        return found[0] if found else self.settings.origin
 
     async def recorded(self, command_id: bytes) -> bool:
         """Return whether this command is in the node's own log already."""

@@ -2,12 +2,14 @@
 
 account     / /sign-in /sign-out /demo/sign-in /help /receipts/<number> /healthz
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
+expert      /expert /expert/lots/<lot>[/sign-in|recusal|checklist/<ref>|marks/<ref>|recheck/<ref>|sheet|sign|report|done]
+papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-proof /prefecture/logs/<hex origin>/bundle.zip
 live        /live
 """
 
 from aiohttp.web import Application, get
 
-from web import account, desk
+from web import account, desk, expert, papers
 from web.live import live
 
 
@@ -15,4 +17,6 @@ def add_routes(app: Application) -> None:
     """Add every role's addresses."""
     app.router.add_routes([get("/live", live)])
     app.router.add_routes(account.routes)
+    app.router.add_routes(papers.routes)
     app.router.add_routes(desk.routes)
+    app.router.add_routes(expert.routes)

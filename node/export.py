@@ -9,10 +9,10 @@ import apsw
 
 from node.settings import Settings
 from sync.bundle import write_bundle
-from sync.checkpoint import read
+from sync.checkpoint import Checkpoint, read, sign
 from sync.log import LogFault, TableHashes, head, read_bodies
-from sync.merkle import inclusion_proof
-from sync.note import NoteSignature, SignedNote, VerifierKey
+from sync.merkle import inclusion_proof, tree_root
+from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
 from sync.policy import Party, Policy
 from sync.proof import encode as encode_proof
 
@@ -91,6 +91,18 @@ def bundle_bytes(db: apsw.Connection, origin: str, policy: Policy) -> bytes:
     target = io.BytesIO()
     write_log_bundle(db, target, origin, policy)
     return target.getvalue()
+
+
+def bundle_at(db: apsw.Connection, size: int, signer: Signer, policy: Policy) -> tuple[bytes, bytes]:
+    """Return the bundle of the own log as it was at `size` entries, and its checkpoint.
+
+    Ed25519 signs the same bytes the same way, so the same size gives the same bundle whenever it is asked for.
+    """
+    source = TableLog(db, signer.name)
+    note = sign(Checkpoint(signer.name, size, tree_root(source, size)), signer)
+    target = io.BytesIO()
+    write_bundle(target, checkpoint=note, policy=bytes(policy), source=source)
+    return target.getvalue(), note
 
 
 def proof_of(db: apsw.Connection, origin: str, seq: int, note: bytes | None = None) -> bytes:

@@ -2,14 +2,18 @@
 
 import asyncio
 
+import apsw
 from aiohttp.web import Request, Response, RouteTableDef
 
 from node import export
 from node.domain.lot import LotState
+from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.domain.values import Role
 from node.node import Node
+from node.views import log as log_view
 from sync.log import origins
+from sync.policy import Policy
 from web.keys import NODE
 from web.reports import evaluation_pdf, opening_pdf
 from web.security import for_roles, not_found
@@ -18,11 +22,32 @@ routes = RouteTableDef()
 _DESK = for_roles(Role.TENDERER, Role.AGENCY, Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS, Role.REVIEWER)
 
 
-async def evidence(node: Node, origin: str) -> tuple[bytes, bytes]:
-    """Return a log's bundle and its newest checkpoint, from one snapshot."""
+_LAST_EVENT = {
+    "report": ("evaluation.report-completed", "evaluation.ranking-computed"),
+    "opening": ("opening.opening-confirmed", "opening.opening-started"),
+}
+
+
+async def evidence(node: Node, lot_code: str, paper: str) -> tuple[bytes, bytes]:
+    """Return the own log's bundle as it was when the paper's last event was recorded, and its checkpoint: so the paper is
+    the same whenever it is rendered.
+    """
+    policy = _policy(node, node.settings.origin)
+
+    def make(db: apsw.Connection) -> tuple[bytes, bytes]:
+        rows = log_view.of_stream(db, lot_stream(lot_code))
+        for wanted in _LAST_EVENT[paper]:
+            seqs = [row.seq for row in rows if wanted in row.events]
+            if seqs:
+                return export.bundle_at(db, seqs[-1] + 1, node.keys.log_signer, policy)
+        raise Refused("paper-not-ready", rule="paper-follows-event", value=paper)
+
+    return await node.read(make)
+
+
+def _policy(node: Node, origin: str) -> Policy:
     public = node.keys.public()
-    policy = export.policy_of(node.settings, public.log_vkey, public.cosigner_vkey, origin)
-    return await node.read(lambda db: (export.bundle_bytes(db, origin, policy), export.checkpoint_note(db, origin)))
+    return export.policy_of(node.settings, public.log_vkey, public.cosigner_vkey, origin)
 
 
 def _file(data: bytes, kind: str, name: str) -> Response:
@@ -39,9 +64,11 @@ async def paper(request: Request) -> Response:
     make = {"report": evaluation_pdf, "opening": opening_pdf}.get(request.match_info["paper"])
     if not isinstance(lot, LotState) or lot.project.lot is None or make is None:
         return not_found()
-    origin = await node.origin_of(lot_stream(lot.lot_code))
-    bundle, note = await evidence(node, origin)
-    pdf = await asyncio.to_thread(make, lot, bundle, note)
+    owner = await node.origin_of(lot_stream(lot.lot_code))
+    if owner != node.settings.origin:
+        raise Refused("not-owner", rule="papers-of-the-owner", value=node.settings.origin, limit=owner)
+    attached, note = await evidence(node, lot.lot_code, request.match_info["paper"])
+    pdf = await asyncio.to_thread(make, lot, attached, note)
     return _file(pdf, "application/pdf", f"{request.match_info['paper']}-{lot.lot_code}.pdf")
 
 
@@ -64,5 +91,5 @@ async def bundle(request: Request) -> Response:
     origin = bytes.fromhex(request.match_info["origin"]).decode("utf-8", "replace")
     if origin not in await node.read(origins):
         return not_found()
-    data, _ = await evidence(node, origin)
+    data = await node.read(lambda db: export.bundle_bytes(db, origin, _policy(node, origin)))
     return _file(data, "application/zip", "evidence.zip")

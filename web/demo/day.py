@@ -147,8 +147,8 @@ class Day:
             "scheme": scheme_json(cast.SCHEME),
         }
 
-    def bids(self) -> None:
-        """Participation, bonds, sealed bid files at the desk."""
+    def bidders(self) -> None:
+        """Participation and bonds, sealed until the opening."""
         self.at("2026-03-05 09:00")
         for company in cast.BIDDERS:
             who: dict[str, str | list[str]] = {
@@ -175,6 +175,10 @@ class Day:
                     "account": "5300" + company.uscc[-10:],
                 },
             )
+        self.say("报名", f"{len(self.refs)} 家获取招标文件并递交保证金，开标前名称、数量都密封")
+
+    def bids(self) -> None:
+        """Sealed bid files at the desk; one comes at the very instant of the deadline and is refused."""
         self.at("2026-03-25 08:40")
         room = bytes.fromhex((self.world.folder / "room.pub").read_text(encoding="ascii").strip())
         last = ""
@@ -198,7 +202,7 @@ class Day:
 
     def committee(self) -> None:
         """The committee, entered by hand, with refusals on the way."""
-        self.at("2026-03-25 09:00")
+        self.at("2026-03-24 16:00")
         lines = [
             ",".join((m.no, m.kind, m.person, CODES[m.node], m.seat, m.name, m.id_no, m.phone, m.employer))
             for m in cast.MEMBERS
@@ -228,13 +232,201 @@ class Day:
         """Members sign in and declare; the chair; the evaluation starts."""
         self.at("2026-03-25 10:10")
         for member in cast.MEMBERS:
-            seat = self.person(member.person, member.node)
-            seat.submit("/expert", "/sign-in", {})
-            base = f"/expert/lots/{cast.LOT_CODE}"
-            seat.submit(f"{base}/recusal", f"{base}/recusal", {"conflict": "no"})
+            self._expert(member, "sign-in", {})
+            self._expert(member, "recusal", {"conflict": "no"})
         self._wait_seats("已签到", len(cast.MEMBERS))
+        self._wait_seats("无回避情形", len(cast.MEMBERS))
         self.act("O-01", "chair", {"no": "E1"})
-        self.say("评标", f"七名成员签到、无回避情形，E1 任组长，评标开始，回执 {self.act('O-01', 'evaluation-start')}")
+        number = self.act("O-01", "evaluation-start")
+        self.say("评标", f"七名成员签到、无回避情形，E1 任组长，评标开始，回执 {number}")
+
+    def _expert(self, member: cast.Sitter, what: str, values: dict[str, str | list[str]], check: str = "") -> str:
+        """Fill one form at a member's seat (through its check page, where there is one); return the receipt."""
+        seat, base = self.person(member.person, member.node), f"/expert/lots/{cast.LOT_CODE}/{what}"
+        page = seat.submit(base, f"{base}{check}", values)
+        if check:
+            form = page.form(base)
+            page = seat.post(self._url(member.node, base), dict(form.fields))
+            if page.status != 200:
+                raise PageFault(page.url, f"answered {page.status}", page.words)
+        return self.receipt(page, member.node)
+
+    def _url(self, node: str, path: str) -> str:
+        return f"http://127.0.0.1:{self.world.pages(node)}{path}"
+
+    def _standing(self) -> list[tuple[int, str]]:
+        """The companies whose seal opened, with their refs."""
+        pairs = list(enumerate(self.refs))
+        return [(index, ref) for index, ref in pairs if cast.BIDDERS[index].fate != "文件损坏，无法解密"]
+
+    def preliminary(self) -> None:
+        """Everybody checks every opened bid; the price above the control price rejects one."""
+        self._wait_lot("b", "评标")
+        for member in cast.MEMBERS:
+            for _, ref in self._standing():
+                values: dict[str, str | list[str]] = {f"check-{one.no}": "pass" for one in cast.SCHEME.checks}
+                self._expert(member, f"checklist/{ref}", values, "/check")
+        self._wait_cells(3, "5", len(cast.MEMBERS))
+        number = self.act("O-01", "preliminary-close")
+        page = self.person("O-01").open(LOT)
+        if "高于最高投标限价" not in page.words:
+            raise PageFault(page.url, "does not show the rejected bid", page.words)
+        self.say("初步评审", f"一家报价高于最高投标限价，系统判定否决（实施条例第五十一条第五项），回执 {number}")
+
+    def _wait_lot(self, node: str, word: str, timeout_s: float = 20.0) -> None:
+        until = time.monotonic() + timeout_s
+        while word not in re.sub(r"<title>.*?</title>", "", self.person("O-01", node).open("/desk").words):
+            if time.monotonic() > until:
+                raise PageFault(node, f"does not show {word}")
+            time.sleep(0.2)
+
+    def _wait_cells(self, _column: int, count: str, rows: int, timeout_s: float = 20.0) -> None:
+        """Wait until so many seat rows show this count of checklists."""
+        until = time.monotonic() + timeout_s
+        while len(re.findall(rf'<td class="n">{count}</td><td class="n">', self.person("O-01").open(LOT).html)) < rows:
+            if time.monotonic() > until:
+                raise PageFault(LOT, f"does not show {count} checklists on {rows} rows")
+            time.sleep(0.2)
+
+    def _mark(self, member_index: int, company_index: int, ref: str) -> str:
+        member = cast.MEMBERS[member_index]
+        marks = cast.marks_of(member_index, company_index)
+        values: dict[str, str | list[str]] = {
+            f"mark-{no}": f"{centi // 100}.{centi % 100:02d}" for no, centi in marks.items()
+        }
+        return self._expert(member, f"marks/{ref}", values, "/check")
+
+    def outage(self) -> None:
+        """Marks under way: the line has been cut since morning, the mains fail, node a is killed and comes back."""
+        scored = [(index, ref) for index, ref in self._standing() if not cast.BIDDERS[index].fate]
+        self.at("2026-03-25 10:25")
+        self.link.cut()
+        self.say("断网", "到上级的专线中断；评标继续，记录在本机和邻机保存")
+        kept: list[tuple[str, str]] = []
+        for member_index in range(4):
+            for company_index, ref in scored[:2]:
+                kept.append((self._mark(member_index, company_index, ref), "a"))
+        self.at("2026-03-25 10:32")
+        incident = {
+            "kind": "mains-lost",
+            "text": "市电中断，UPS 供电，预计可用两小时",
+            "began_at": "2026-03-25 10:32",
+            "lots": cast.LOT_CODE,
+        }
+        page = self.person("O-01").submit("/desk/incidents/new", "/desk/incidents/new", dict(incident))
+        self.say("停电", f"10:32 市电中断，工作人员记录异常，回执 {self.receipt(page, 'a')}")
+        reach = self.wait_for_reach(kept[-1][0], "邻机已存证", "a")
+        self.say("评分", f"断网断电中写入 {len(kept)} 份评分，最后一份 {kept[-1][0]}：{reach}")
+        self.at("2026-03-25 11:10")
+        self.processes.kill("a")
+        self.forget("a")
+        self.say("故障", "11:10 a 机被强行断电（SIGKILL）；b 机席位继续评分")
+        for member_index in range(4, 7):
+            for company_index, ref in scored:
+                kept.append((self._mark(member_index, company_index, ref), "b"))
+        took_s = self.processes.start("a")
+        self.say("恢复", f"a 机重新启动，{took_s:.1f} 秒后恢复服务，启动检查通过")
+        for number, node in kept:
+            page = self.person("O-01", "a").open(f"/receipts/{number}")
+            if node == "a" and number not in page.words:
+                raise PageFault(page.url, "a receipt given before the kill is not there", page.words)
+        self.say("核对", f"断电前出具的 {sum(node == 'a' for _, node in kept)} 份回执全部还在，一份不少")
+        for member_index in range(4):
+            for company_index, ref in scored[2:]:
+                self._mark(member_index, company_index, ref)
+        page = self.person("O-01").submit(
+            "/desk/incidents/1/end",
+            "/desk/incidents/1/end",
+            {"text": "市电恢复", "ended_at": "2026-03-25 11:10"},
+        )
+        self.receipt(page, "a")
+        for member in cast.MEMBERS:
+            self._expert(member, "sign", {"confirm": "yes"})
+        self._wait_seats("✓ 已签字", len(cast.MEMBERS))
+        self.say("签字", "七名成员在评分表上签字")
+
+    def result(self) -> None:
+        """Close, rank, sign the report."""
+        self.at("2026-03-25 14:00")
+        number = self.act("O-01", "scoring-close")
+        page = self.person("O-01").open(LOT)
+        benchmark = re.search(r"评标基准价 ([0-9.]+)", page.words)
+        self.say(
+            "排序", f"评分公开，系统计算到分：评标基准价 {benchmark.group(1) if benchmark else '?'} 元，回执 {number}"
+        )
+        self._wait_lot("b", "详细评审已完成")
+        for member in cast.MEMBERS:
+            values: dict[str, str | list[str]] = {"word": "agree"}
+            if member.no == "E3":
+                values = {"word": "dissent", "text": "建议对第二候选人的机房供电方案作进一步核实。"}
+            self._expert(member, "report", values)
+        self._wait_seats("✓ 已签署", len(cast.MEMBERS))
+        number = self.act("O-01", "report")
+        first = self._paper("report")
+        second = self._paper("report")
+        if first != second:
+            raise PageFault(LOT, "the report differs when rendered twice")
+        (self.world.folder / "report.pdf").write_bytes(first)
+        self.say(
+            "报告",
+            f"评标报告完成（一人书面不同意见，原文载入），PDF {len(first)} 字节，两次生成逐字节相同，回执 {number}",
+        )
+
+    def _paper(self, name: str) -> bytes:
+        return self.person("O-01").fetch(f"{LOT}/papers/{name}.pdf")
+
+    def award(self) -> None:
+        """Publicity, award, notice, contract, archive; the line is healed meanwhile."""
+        self.at("2026-03-26 09:00")
+        self.act(
+            "G-01",
+            "publicity",
+            {
+                "to": "2026-03-31 00:00",
+                "media": "\n".join(cast.MEDIA),
+                "channel": "宾川县政务服务管理局，电话 0872-7141000",
+            },
+        )
+        early = self.refused("T-01", "award", {"ref": self.refs[3]})
+        self.say("公示", f"中标候选人公示三日；公示未满定标被拒绝：{early}")
+        self.at("2026-03-31 09:00")
+        winner = self._winner()
+        self.act("T-01", "award", {"ref": winner})
+        self.act("G-01", "award-notice", {"text": "中标通知书", "media": "\n".join(cast.MEDIA)})
+        company = cast.BIDDERS[self.refs.index(winner)]
+        self.at("2026-04-10 10:00")
+        self.act(
+            "G-01",
+            "contract",
+            {
+                "contract_sha256": hashlib.sha256("合同".encode()).hexdigest(),
+                "amount": f"{company.price_fen // 100}",
+                "bond": f"{company.price_fen // 1000}",
+                "signed_at": "2026-04-10 10:00",
+            },
+        )
+        number = self.act("T-01", "archive", {"package_sha256": hashlib.sha256("归档".encode()).hexdigest()})
+        self.say("定标", f"{company.name} 中标，通知书、合同、归档完成，回执 {number}")
+
+    def _winner(self) -> str:
+        page = self.person("T-01").open(f"{LOT}/award")
+        found = re.search(r'name="ref" id="f-ref-1" value="(P-[A-Z2-7]{6})"', page.html)
+        if found is None:
+            raise PageFault(page.url, "does not offer the first candidate", page.words)
+        return found.group(1)
+
+    def catch_up(self) -> None:
+        """The line returns; the backlog arrives, verified before it is stored."""
+        waiting = re.search(r"待传 ([0-9]+) 条", self.person("O-01").open("/desk").words)
+        self.link.heal()
+        began = time.monotonic()
+        last = self.receipts["a"][-1]
+        reach = self.wait_for_reach(last, "上级已接收", "a", 30.0)
+        took_s = time.monotonic() - began
+        self.say(
+            "补传",
+            f"专线恢复，{waiting.group(1) if waiting else '全部'} 条积压在 {took_s:.1f} 秒内补传并逐条核验：{reach}",
+        )
 
     def _wait_seats(self, word: str, count: int, timeout_s: float = 20.0) -> None:
         until = time.monotonic() + timeout_s

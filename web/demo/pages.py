@@ -123,6 +123,16 @@ class Visitor:
         """GET a page, following redirects on this node."""
         return self._send(urllib.request.Request(urllib.parse.urljoin(self.base, path)))  # noqa: S310 - loopback only
 
+    def fetch(self, path: str) -> bytes:
+        """GET a file's bytes."""
+        request = urllib.request.Request(urllib.parse.urljoin(self.base, path))  # noqa: S310 - loopback only
+        try:
+            with self._opener.open(request, timeout=60) as answer:
+                data: bytes = answer.read()
+                return data
+        except urllib.error.HTTPError as error:
+            raise PageFault(request.full_url, f"answered {error.code}") from error
+
     def submit(
         self,
         path: str,

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
-from node.domain import incident, project
+from node.domain import incident, project, review
 from node.domain.bidding import SubmitBid
 from node.domain.duties import DUTIES
 from node.domain.lot import LotState
@@ -16,6 +16,7 @@ from node.views import incident as incident_view
 from node.views import log as log_view
 from node.views import lot_page
 from node.views import project as project_view
+from node.views import review as review_view
 from web import words
 from web.desk_acts import ACTS, BY_SLUG, Act
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
@@ -90,6 +91,7 @@ async def today(request: Request) -> Response:
     node = request.app[NODE]
     lots = await node.read(project_view.lots)
     incidents = await node.read(incident_view.incidents)
+    findings = await node.read(review_view.findings)
     role = signed_in(request).person.role
     return page(
         request,
@@ -97,6 +99,8 @@ async def today(request: Request) -> Response:
         live="log",
         lots=lots,
         incidents=incidents,
+        findings=findings,
+        may_answer=role in DUTIES[review.AnswerFinding],
         may_register=role in DUTIES[project.RegisterLot],
         may_record=role in DUTIES[incident.RecordIncident],
     )

@@ -4,12 +4,14 @@ account     / /sign-in /sign-out /demo/sign-in /help /receipts/<number> /healthz
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
 expert      /expert /expert/lots/<lot>[/sign-in|recusal|checklist/<ref>|marks/<ref>|recheck/<ref>|sheet|sign|report|done]
 papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-proof /prefecture/logs/<hex origin>/bundle.zip
+prefecture  /prefecture[/logs/<hex origin>[/<seq>]|/lots/<lot>[/reviewed]|/findings/<lot>/<no>] /desk/findings/<lot>/<no>
+public      /public[/lots/<lot>|/verify]
 live        /live
 """
 
 from aiohttp.web import Application, get
 
-from web import account, desk, expert, papers
+from web import account, desk, expert, papers, prefecture, public
 from web.live import live
 
 
@@ -18,5 +20,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes([get("/live", live)])
     app.router.add_routes(account.routes)
     app.router.add_routes(papers.routes)
+    app.router.add_routes(prefecture.routes)
+    app.router.add_routes(public.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(expert.routes)

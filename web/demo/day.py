@@ -387,7 +387,7 @@ class Day:
                 "channel": "宾川县政务服务管理局，电话 0872-7141000",
             },
         )
-        early = self.refused("T-01", "award", {"ref": self.refs[3]})
+        early = self.refused("T-01", "award", {"ref": self._winner()})
         self.say("公示", f"中标候选人公示三日；公示未满定标被拒绝：{early}")
         self.at("2026-03-31 09:00")
         winner = self._winner()
@@ -427,6 +427,45 @@ class Day:
             "补传",
             f"专线恢复，{waiting.group(1) if waiting else '全部'} 条积压在 {took_s:.1f} 秒内补传并逐条核验：{reach}",
         )
+
+    def review(self) -> None:
+        """The reviewer walks the timeline and asks; the question comes down; the answer goes up."""
+        above = self.person("R-01", "prefecture")
+        timeline = f"/prefecture/lots/{cast.LOT_CODE}"
+        page = above.open(timeline)
+        found = re.search(r'解密失败</th>.*?href="(/prefecture/logs/[0-9a-f]+/[0-9]+)"', page.html, re.DOTALL)
+        if found is None:
+            raise PageFault(page.url, "does not show the failed seal", page.words)
+        entry = found.group(1)
+        question = "第六份投标文件解密失败，请说明文件接收时的校验情况。"
+        page = above.submit(entry, entry, {"rule": "电子招标投标办法第三十一条", "text": question})
+        self.say(
+            "审查",
+            f"上级查阅经过 {page.url.count('/') and len(re.findall('<tr>', above.open(timeline).html)) - 1} 条，对解密失败一条提出“请说明”，回执 {self.receipt(page, 'prefecture')}",
+        )
+        answer = f"/desk/findings/{cast.LOT_CODE}/1"
+        until = time.monotonic() + 20
+        while question not in self.person("O-01").open("/desk").words:
+            if time.monotonic() > until:
+                raise PageFault("/desk", "the question did not come down")
+            time.sleep(0.2)
+        text = "文件按收到的摘要原样保存，摘要与回执一致；文件本身末尾损坏，系投标人生成时的问题。"
+        number = self.receipt(self.person("O-01").submit(answer, answer, {"text": text}), "a")
+        self.say(
+            "答复",
+            f"问题下行到县中心，答复写入本县日志，回执 {number}：{self.wait_for_reach(number, '上级已接收', 'a')}",
+        )
+        closing = f"/prefecture/findings/{cast.LOT_CODE}/1"
+        until = time.monotonic() + 20
+        while text not in above.open(closing).words:
+            if time.monotonic() > until:
+                raise PageFault(closing, "the answer did not come up")
+            time.sleep(0.2)
+        self.receipt(above.submit(closing, closing, {"outcome": "settled", "text": "说明清楚。"}), "prefecture")
+        for form in [one for one in above.open(timeline).forms if one.action.endswith("/reviewed")]:
+            done = above.post(self._url("prefecture", form.action), dict(form.fields))
+            self.receipt(done, "prefecture")
+        self.say("已审查", self.wait_for_reach(self.receipts["a"][-2], "已审查", "a"))
 
     def _wait_seats(self, word: str, count: int, timeout_s: float = 20.0) -> None:
         until = time.monotonic() + timeout_s

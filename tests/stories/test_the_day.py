@@ -1,0 +1,25 @@
+"""The whole product in one line: what `make run ONCE=1` plays, as a test."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_day_runs_from_notice_to_verified_through_outage_kill_and_catch_up(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "erhai", "demo", "--once", "--port", "18600", "--data", str(tmp_path / "demo")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "verified"
+    told = [line.partition("] ")[2].split()[0] for line in lines if line.startswith("[")]
+    story = ["登记", "开标", "断网", "停电", "故障", "恢复", "报告", "补传", "审查", "答复", "已审查", "自检", "核验"]
+    assert [step for step in dict.fromkeys(told) if step in story] == story
+    assert sum(line.startswith("ready http://127.0.0.1:") for line in lines) == 3

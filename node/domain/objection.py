@@ -62,10 +62,15 @@ STATUSES = ("replied", "amended", "other")
 
 @dataclass(frozen=True, slots=True)
 class ObjectionState:
-    """Every objection of this round, and which are answered."""
+    """Every objection of this round, and its answer."""
 
     raised: tuple[ObjectionRaised, ...] = ()
-    answered: tuple[int, ...] = ()
+    answers: tuple[ObjectionAnswered, ...] = ()
+
+    @property
+    def answered(self) -> tuple[int, ...]:
+        """Numbers of the objections that are answered."""
+        return tuple(one.no for one in self.answers)
 
     def unanswered(self, kind: str) -> tuple[ObjectionRaised, ...]:
         """Return the open objections of one kind."""
@@ -93,8 +98,8 @@ def evolve(state: ObjectionState, event: object, recorded: Recorded) -> Objectio
     match event:
         case ObjectionRaised():
             return replace(state, raised=(*state.raised, event))
-        case ObjectionAnswered(no=no):
-            return replace(state, answered=(*state.answered, no))
+        case ObjectionAnswered():
+            return replace(state, answers=(*state.answers, event))
         case _:
             return state
 

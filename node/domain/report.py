@@ -1,125 +1,166 @@
-"""The evaluation report and the opening record as data (评标报告, 开标记录): pure functions of a lot's events.
+"""The evaluation report as data (评标报告): a pure function of a lot's events, in the words that will be printed.
 
-Ten sections, as an evaluation report must have: basic data, committee, opening record, bids that comply, bids rejected and
-why, criteria and method, prices and marks compared, ranking, candidates, clarifications; then every member's word. The
+Ten sections, as 12号令 42 lists them: basic data, committee, opening record, bids that comply, bids rejected and why, criteria
+and method, prices and marks compared, ranking, candidates and open matters, clarifications; then every member's word. The
 digest that members sign covers everything but the words, which do not exist yet when they sign.
 """
 
-import hashlib
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from node.domain.calendar import moment_text
-from node.domain.capital_amount import capital_text
+from node.domain import report_words as words
+from node.domain.notice import Scheme
 from node.domain.refused import Refused
-from node.domain.scored import marks_by_bid
+from node.domain.report_compared import Compared, compared
+from node.domain.report_digest import record_sha256
+from node.domain.report_opening import OpeningRecord, bidder_name, opening_record
 
 if TYPE_CHECKING:
+    from node.domain.evaluation import RankingComputed, RankRow
     from node.domain.lot import LotState
+    from node.domain.notice import DocumentsIssued
+    from node.domain.project import LotRegistered
 
-_TAG = b"erhai-report-v1\n"
-
-
-@dataclass(frozen=True, slots=True)
-class OpeningLine:
-    """One bid in the opening record. A failed one has no price and says whose fault it was."""
-
-    no: int
-    ref: str
-    bidder: str
-    uscc: str
-    price_fen: int
-    price_words: str
-    period_days: int
-    quality: str
-    bond: str
-    outcome: str  # opened | failed
-    fault: str
-    effect: str
+_TAG = "erhai-report-v1"
 
 
 @dataclass(frozen=True, slots=True)
-class OpeningRecord:
-    """开标记录."""
+class BasicData:
+    """Section 1. Amounts in yuan, times in civil time of China."""
 
-    lot_code: str
     project_name: str
     lot_name: str
+    project_code: str
+    tender_project_code: str
+    lot_code: str
+    deal_code: str
     tenderer: str
-    opened_at: str
-    place: str
-    attendees: tuple[str, ...]
-    confirmed_by: tuple[str, ...]
-    lines: tuple[OpeningLine, ...]
+    tenderer_uscc: str
+    agency: str
+    agency_uscc: str
+    category: str
+    tender_method: str
+    profile: str
+    profile_sha256: str
+    round_no: int
+    documents_sha256: str
+    control_price: str
+    control_price_words: str
+    validity_days: int
+    deadline: str
+    evaluated_at: str  # when the ranking was computed
 
 
 @dataclass(frozen=True, slots=True)
 class MemberLine:
-    """One committee member, by number: the name stays sealed until the result."""
+    """One committee member, by number: the name stays sealed until the result (ZB 37)."""
 
     no: str
     kind: str
     seat: str
-    chair: bool
+    chair: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committee:
+    """Section 2. `void` are numbers whose judgments no longer count: replaced, or of a dissolved committee (ZBT 48)."""
+
+    how: str
+    members: tuple[MemberLine, ...]
+    void: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BidLine:
-    """One bid that goes on."""
+    """One bid that complies, with the price it was evaluated at and why that differs."""
 
     ref: str
     bidder: str
-    price_fen: int
-    evaluated_fen: int
+    price: str
+    evaluated: str
     correction: str
 
 
 @dataclass(frozen=True, slots=True)
 class RejectionLine:
-    """One rejected bid: ground (key of ZBT 51), reason, and who voted so; nobody: the system computed it."""
+    """One rejected bid: the ground in the words of ZBT 51, the reason, and who said so."""
 
+    ref: str
     bidder: str
     ground: str
     reason: str
-    members: tuple[str, ...]
+    judged_by: str  # members' numbers, or that the system computed it
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLine:
+    """One line of the preliminary review."""
+
+    no: str
+    kind: str
+    name: str
+    ground: str
 
 
 @dataclass(frozen=True, slots=True)
 class CriterionLine:
-    """One line of the scheme."""
+    """One line of the scoring scheme."""
 
     no: str
     name: str
     group: str
     kind: str
-    full_centi: int
+    full: str
+    step: str
     standard: str
 
 
 @dataclass(frozen=True, slots=True)
-class MarksLine:
-    """One member's marks on one bid, in the scheme's order."""
+class Method:
+    """Section 6. `price_rule` are sentences in the order of the computation."""
 
-    bidder: str
-    member: str
-    marks_centi: tuple[int, ...]
+    name: str
+    checks: tuple[CheckLine, ...]
+    criteria: tuple[CriterionLine, ...]
+    aggregation: str
+    price_rule: tuple[str, ...]
+    candidates: int
 
 
 @dataclass(frozen=True, slots=True)
 class ResultLine:
-    """One place in the ranking."""
+    """One place in the ranking. `groups` are scores in the order of the scheme's groups; -- where nothing is scored."""
 
     rank: int
-    tie: bool
+    tie: str
     bidder: str
-    uscc: str
-    price_fen: int
-    price_words: str
     groups: tuple[tuple[str, str], ...]
     price_score: str
-    price_exact: str
     total: str
-    candidate: bool
+    evaluated: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLine:
+    """One recommended candidate with the price at which it would be contracted."""
+
+    rank: int
+    bidder: str
+    uscc: str
+    price: str
+    price_words: str
+    period_days: str
+    quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clarification:
+    """One question of the committee and the bidder's answer, verbatim (ZBT 52)."""
+
+    no: int
+    bidder: str
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,75 +174,20 @@ class WordLine:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """评标报告. `words` is not covered by the digest."""
+    """评标报告. `words` is the only field that the digest does not cover."""
 
-    lot_code: str
-    project_name: str
-    lot_name: str
-    deal_code: str
-    tenderer: str
-    agency: str
-    round_no: int
-    method: str
-    control_price_fen: int
-    evaluated_at: str
-    members: tuple[MemberLine, ...]
+    basic: BasicData
+    committee: Committee
     opening: OpeningRecord
     compliant: tuple[BidLine, ...]
     rejected: tuple[RejectionLine, ...]
-    criteria: tuple[CriterionLine, ...]
-    price_method: tuple[tuple[str, str], ...]
-    aggregation: str
-    trim_from: int
-    marks: tuple[MarksLine, ...]
-    benchmark: str
-    benchmark_exact: str
+    method: Method
+    compared: Compared
     results: tuple[ResultLine, ...]
-    clarifications: tuple[tuple[int, str, str, str], ...]
+    candidates: tuple[CandidateLine, ...]
+    open_matters: tuple[str, ...]
+    clarifications: tuple[Clarification, ...]
     words: tuple[WordLine, ...]
-
-
-def _name(lot: "LotState", ref: str) -> str:
-    content = lot.opening.content(ref)
-    return content.bidder_name if content else ref
-
-
-def opening_record(lot: "LotState") -> OpeningRecord:
-    """Return the opening record. Raises Refused where the opening has not begun."""
-    registered, notice = lot.project.lot, lot.notice.published
-    if registered is None or notice is None or not lot.opening.started:
-        raise Refused("not-opened", rule="started-first", cites=("ZB 34",))
-    failed = {one.ref: one for one in lot.opening.failed}
-    lines = []
-    for no, ref in enumerate(lot.opening.refs, start=1):
-        content, bond = lot.opening.content(ref), lot.opening.bond(ref)
-        lines.append(
-            OpeningLine(
-                no=no,
-                ref=ref,
-                bidder=content.bidder_name if content else ref,
-                uscc=content.uscc if content else "",
-                price_fen=content.price_fen if content else 0,
-                price_words=content.price_words if content else "",
-                period_days=content.period_days if content else 0,
-                quality=content.quality if content else "",
-                bond=bond.verdict if bond else "",
-                outcome="opened" if content else "failed",
-                fault=failed[ref].fault if ref in failed else "",
-                effect=failed[ref].effect if ref in failed else "",
-            )
-        )
-    return OpeningRecord(
-        lot_code=registered.lot_code,
-        project_name=registered.project_name,
-        lot_name=registered.lot_name,
-        tenderer=registered.tenderer_name,
-        opened_at=moment_text(lot.opening.started_at_ms),
-        place=notice.opening_place,
-        attendees=lot.opening.attendees,
-        confirmed_by=lot.opening.confirmed_by,
-        lines=tuple(lines),
-    )
 
 
 def evaluation_report(lot: "LotState") -> EvaluationReport:
@@ -209,112 +195,167 @@ def evaluation_report(lot: "LotState") -> EvaluationReport:
     registered, documents, ranking = lot.project.lot, lot.notice.documents, lot.evaluation.ranking
     if registered is None or documents is None or ranking is None:
         raise Refused("not-ranked", rule="report-after-ranking", cites=("ZBT 53",))
-    scheme, state = documents.scheme, lot.evaluation
+    state = lot.evaluation
     answers = {one.no: one.text for one in state.answers}
-    report = state.report
     return EvaluationReport(
-        lot_code=registered.lot_code,
-        project_name=registered.project_name,
-        lot_name=registered.lot_name,
-        deal_code=registered.deal_code,
-        tenderer=registered.tenderer_name,
-        agency=registered.agency_name,
-        round_no=lot.round_no,
-        method=scheme.name,
-        control_price_fen=documents.control_price_fen,
-        evaluated_at=moment_text(state.ranked_at_ms),
-        members=tuple(
-            MemberLine(one.no, one.kind, f"{one.venue_node} {one.seat}", one.no == lot.panel.chair)
-            for one in lot.panel.members
-        ),
+        basic=_basic(lot, registered, documents),
+        committee=_committee(lot),
         opening=opening_record(lot),
         compliant=tuple(_compliant(lot, ref) for ref in lot.standing_refs),
         rejected=tuple(
-            RejectionLine(_name(lot, one.ref), one.ground, one.reason, one.members) for one in state.rejections
+            RejectionLine(
+                ref=one.ref,
+                bidder=bidder_name(lot, one.ref),
+                ground=words.GROUNDS.get(one.ground, one.ground),
+                reason=one.reason,
+                judged_by="、".join(one.members) or words.BY_SYSTEM,
+            )
+            for one in state.rejections
         ),
-        criteria=tuple(
-            CriterionLine(one.no, one.name, one.group, one.kind, one.full_centi, one.standard)
-            for one in scheme.criteria
-        ),
-        price_method=_price_method(scheme.price),
-        aggregation=scheme.aggregation,
-        trim_from=scheme.trim_from,
-        marks=_marks(lot),
-        benchmark=ranking.benchmark,
-        benchmark_exact=ranking.benchmark_exact,
-        results=tuple(_result(lot, row, row.ref in ranking.candidates) for row in ranking.rows),
+        method=_method(documents.scheme),
+        compared=compared(lot, documents, ranking),
+        results=tuple(_result(lot, row) for row in ranking.rows),
+        candidates=tuple(_candidate(lot, row) for row in ranking.rows if row.ref in ranking.candidates),
+        open_matters=_open_matters(lot, documents.scheme, ranking),
         clarifications=tuple(
-            (one.no, _name(lot, one.ref), one.text, answers.get(one.no, "")) for one in state.questions
+            Clarification(one.no, bidder_name(lot, one.ref), one.text, answers.get(one.no, "未答复"))
+            for one in state.questions
         ),
-        words=tuple(WordLine(*word) for word in report.words) if report else (),
+        words=tuple(
+            WordLine(member, words.WORDS_ON_REPORT[word], text or words.NONE)
+            for member, word, text in state.report.words
+        )
+        if state.report
+        else (),
+    )
+
+
+def report_sha256(report: EvaluationReport) -> bytes:
+    """Return the digest that members sign: everything but their words."""
+    return record_sha256(_TAG, report, without=("words",))
+
+
+def _basic(lot: "LotState", registered: "LotRegistered", documents: "DocumentsIssued") -> BasicData:
+    control_fen = documents.control_price_fen
+    return BasicData(
+        project_name=registered.project_name,
+        lot_name=registered.lot_name,
+        project_code=registered.project_code,
+        tender_project_code=registered.tender_project_code,
+        lot_code=registered.lot_code,
+        deal_code=registered.deal_code,
+        tenderer=registered.tenderer_name,
+        tenderer_uscc=registered.tenderer_uscc,
+        agency=registered.agency_name or words.NONE,
+        agency_uscc=registered.agency_uscc or words.NONE,
+        category=words.CATEGORIES[registered.category],
+        tender_method=words.TENDER_METHODS[registered.method],
+        profile=f"{registered.profile_id} 第 {registered.profile_version} 版",
+        profile_sha256=registered.profile_sha256.hex(),
+        round_no=lot.round_no,
+        documents_sha256=lot.notice.documents_sha256.hex(),
+        control_price=words.amount(control_fen) if control_fen else words.NONE,
+        control_price_words=words.capitals(control_fen) if control_fen else words.NONE,
+        validity_days=documents.validity_days,
+        deadline=words.civil(lot.notice.deadline_ms),
+        evaluated_at=words.civil(lot.evaluation.ranked_at_ms),
+    )
+
+
+def _committee(lot: "LotState") -> Committee:
+    return Committee(
+        how=words.COMMITTEE_HOW.get(lot.panel.how, lot.panel.how),
+        members=tuple(
+            MemberLine(
+                no=one.no,
+                kind=words.MEMBER_KINDS[one.kind],
+                seat=f"{one.venue_node} {one.seat}",
+                chair="组长" if one.no == lot.panel.chair else "成员",
+            )
+            for one in lot.panel.members
+        ),
+        void=(*lot.retired_members, *lot.panel.replaced),
     )
 
 
 def _compliant(lot: "LotState", ref: str) -> BidLine:
     content = lot.opening.content(ref)
-    bid_fen = content.price_fen if content else 0
-    rule = next((one.rule for one in lot.evaluation.corrections if one.ref == ref), "")
-    return BidLine(ref, _name(lot, ref), bid_fen, lot.evaluation.corrected_fen(ref, bid_fen), rule)
-
-
-def _price_method(method: Any) -> tuple[tuple[str, str], ...]:
-    said = []
-    for field in fields(method):
-        value = getattr(method, field.name)
-        if field.name == "outliers":
-            value = "；".join(f"{row.n_min}+: -{row.high} +{row.low}" for row in value)
-        if value not in {"", -1}:
-            said.append((field.name, str(value)))
-    return tuple(said)
-
-
-def _marks(lot: "LotState") -> tuple[MarksLine, ...]:
-    documents, state = lot.notice.documents, lot.evaluation
-    criteria = [one.no for one in documents.scheme.criteria] if documents else []
-    marks = marks_by_bid(state.opened, state.marks_corrected)
-    return tuple(
-        MarksLine(_name(lot, ref), member, tuple(by_item[no] for no in criteria))
-        for ref in lot.standing_refs
-        for member, by_item in marks.get(ref, {}).items()
+    price_fen = content.price_fen if content else 0
+    rules = next((one.rule for one in lot.evaluation.corrections if one.ref == ref), "")
+    return BidLine(
+        ref=ref,
+        bidder=bidder_name(lot, ref),
+        price=words.amount(price_fen),
+        evaluated=words.amount(lot.evaluation.corrected_fen(ref, price_fen)),
+        correction=words.correction(rules) if rules else "无",
     )
 
 
-def _result(lot: "LotState", row: Any, candidate: bool) -> ResultLine:
-    content = lot.opening.content(row.ref)
+def _method(scheme: Scheme) -> Method:
+    return Method(
+        name=scheme.name,
+        checks=tuple(
+            CheckLine(one.no, words.CHECK_KINDS[one.kind], one.name, words.GROUNDS.get(one.ground, one.ground))
+            for one in scheme.checks
+        ),
+        criteria=tuple(
+            CriterionLine(
+                no=one.no,
+                name=one.name,
+                group=words.GROUPS[one.group],
+                kind=words.CRITERION_KINDS[one.kind],
+                full=words.mark(one.full_centi),
+                step=words.mark(one.step_centi),
+                standard=one.standard,
+            )
+            for one in scheme.criteria
+        ),
+        aggregation=words.aggregation(scheme.aggregation, scheme.trim_from),
+        price_rule=words.price_rule(scheme.price),
+        candidates=scheme.candidates,
+    )
+
+
+def _result(lot: "LotState", row: "RankRow") -> ResultLine:
     return ResultLine(
         rank=row.rank,
-        tie=row.tie,
-        bidder=_name(lot, row.ref),
-        uscc=content.uscc if content else "",
-        price_fen=row.price_fen,
-        price_words=capital_text(row.price_fen),
-        groups=row.group_scores,
-        price_score=row.price_score,
-        price_exact=row.price_exact,
-        total=row.total,
-        candidate=candidate,
+        tie="并列" if row.tie else "",
+        bidder=bidder_name(lot, row.ref),
+        groups=tuple((words.GROUPS[group], score) for group, score in row.group_scores),
+        price_score=row.price_score or words.NONE,
+        total=row.total or words.NONE,
+        evaluated=words.grouped(row.evaluated),
     )
 
 
-def report_sha256(report: EvaluationReport) -> bytes:
-    """Return the digest that members sign: every field but the words, each length-prefixed, in declared order."""
-    digest = hashlib.sha256(_TAG)
-    for field in fields(report):
-        if field.name != "words":
-            _feed(digest, getattr(report, field.name))
-    return digest.digest()
+def _candidate(lot: "LotState", row: "RankRow") -> CandidateLine:
+    content = lot.opening.content(row.ref)
+    return CandidateLine(
+        rank=row.rank,
+        bidder=bidder_name(lot, row.ref),
+        uscc=content.uscc if content else words.NONE,
+        price=words.amount(row.price_fen),
+        price_words=words.capitals(row.price_fen),
+        period_days=str(content.period_days) if content else words.NONE,
+        quality=content.quality if content else words.NONE,
+    )
 
 
-def _feed(digest: Any, value: Any) -> None:
-    if is_dataclass(value):
-        items: tuple[Any, ...] = tuple(getattr(value, field.name) for field in fields(value))
-        digest.update(b"d" + len(items).to_bytes(4, "big"))
-    elif isinstance(value, tuple):
-        items = value
-        digest.update(b"t" + len(items).to_bytes(4, "big"))
-    else:
-        raw = str(value).encode()
-        digest.update(b"s" + len(raw).to_bytes(4, "big") + raw)
-        return
-    for item in items:
-        _feed(digest, item)
+def _open_matters(lot: "LotState", scheme: Scheme, ranking: "RankingComputed") -> tuple[str, ...]:
+    """What whoever decides on the award must know: places that stand equal, too few candidates, questions left open."""
+    said = []
+    ranks = sorted({row.rank for row in ranking.rows if row.tie})
+    for rank in ranks:
+        names = "、".join(bidder_name(lot, row.ref) for row in ranking.rows if row.rank == rank)
+        said.append(f"{names}并列第 {rank} 名，先后由招标人按招标文件的规定确定。")
+    if len(ranking.candidates) < scheme.candidates:
+        said.append(
+            f"通过评审的投标不足，推荐中标候选人 {len(ranking.candidates)} 名，招标文件规定推荐 {scheme.candidates} 名。"
+        )
+    answered = {one.no for one in lot.evaluation.answers}
+    said += [
+        f"第 {one.no} 号澄清（{bidder_name(lot, one.ref)}）至评分结束未收到答复。"
+        for one in lot.evaluation.questions
+        if one.no not in answered
+    ]
+    return tuple(said)

@@ -122,6 +122,7 @@ EVENTS = {
     "sheet.report-signed": "报告签署",
     "evaluation.evaluation-started": "评标开始",
     "evaluation.preliminary-concluded": "初步评审结论",
+    "evaluation.preliminary-reopened": "初步评审重新进行",
     "evaluation.bid-rejected": "否决投标",
     "evaluation.clarification-requested": "要求澄清",
     "evaluation.clarification-answered": "澄清答复",

@@ -65,6 +65,17 @@ class BidRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class PreliminaryReopened:
+    """A member whose checklists had counted was replaced (ZBT 48): the preliminary review is open again.
+
+    His checklists are void, and with them every rejection that members voted for. The other members' checklists stand and
+    stay final, for they have been opened. What the system found by itself (price, bond, a correction refused) stands.
+    """
+
+    member: str  # who was replaced
+
+
+@dataclass(frozen=True, slots=True)
 class RequestClarification:
     """澄清: in writing, on the committee's request; may not change the substance (ZBT 52)."""
 
@@ -266,6 +277,10 @@ class EvaluationState:
         """Return the price that the evaluation uses for an opened bid."""
         return next((one.to_fen for one in self.corrections if one.ref == ref), bid_fen)
 
+    def checklist_opened(self, member: str, ref: str) -> bool:
+        """Whether this member's checklist on this bid has been read by everybody: it is final then."""
+        return any((one.member, one.ref) == (member, ref) for one in self.checklists)
+
 
 def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]:
     """Return the events of one step of the evaluation. Raises Refused."""
@@ -299,6 +314,13 @@ def evolve(state: EvaluationState, event: object, recorded: Recorded) -> Evaluat
             return replace(state, started=True, session_commitment=commitment, wraps=wraps)
         case PreliminaryConcluded(opened=opened):
             return replace(state, concluded=True, checklists=opened)
+        case PreliminaryReopened(member=member):
+            return replace(
+                state,
+                concluded=False,
+                checklists=tuple(one for one in state.checklists if one.member != member),
+                rejections=tuple(one for one in state.rejections if not one.members),
+            )
         case BidRejected():
             return replace(state, rejections=(*state.rejections, event))
         case ClarificationRequested():
@@ -334,6 +356,7 @@ COMMANDS: tuple[type, ...] = (
 EVENTS: tuple[type, ...] = (
     EvaluationStarted,
     PreliminaryConcluded,
+    PreliminaryReopened,
     BidRejected,
     ClarificationRequested,
     ClarificationAnswered,

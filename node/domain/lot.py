@@ -187,7 +187,7 @@ def evolve(lot: LotState, event: object, recorded: Recorded) -> LotState:
         case notice.NoticeWithdrawn():
             after = replace(after, bonds=BondState(), bidding=BiddingState())
         case project.Resumed(new_committee=True):
-            retired = (*lot.retired_members, *(member.no for member in lot.panel.members))
+            retired = (*lot.retired_members, *lot.panel.replaced, *(member.no for member in lot.panel.members))
             after = replace(after, panel=PanelState(), evaluation=EvaluationState(), retired_members=retired)
         case _:
             pass

@@ -2,15 +2,17 @@
 the draw will fill the same command. Names stay sealed until the result (ZB 37).
 """
 
+import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from node.domain.evaluation import PreliminaryReopened
 from node.domain.guards import breach, require_digest, require_distinct, require_one_of, require_text
 from node.domain.profile import Profile
 from node.domain.refused import NotOffered, Refused
 from node.domain.sheet import SheetState
-from node.domain.values import Asked, Recorded
+from node.domain.values import Asked, Recorded, Role
 
 if TYPE_CHECKING:
     from node.domain.lot import LotState
@@ -83,6 +85,7 @@ class MemberReplaced:
 HOW = ("drawn", "entered", "designated")
 KINDS = ("expert", "tenderer")
 REASONS = ("recusal", "absent", "unable", "misconduct")
+_NUMBER = re.compile(r"[0-9A-Za-z-]{1,8}", re.ASCII)  # part of the name of the sheet's stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class PanelState:
     how: str = ""
     chair: str = ""
     replaced: tuple[str, ...] = ()  # numbers whose sheets no longer count
+    left: tuple[str, ...] = ()  # persons who had to leave: they do not come back under another number
 
     def member(self, no: str) -> Member | None:
         """Return the sitting member with this number."""
@@ -126,7 +130,8 @@ def evolve(state: PanelState, event: object, recorded: Recorded) -> PanelState: 
         case MemberReplaced(no=no, successor=successor):
             members = tuple(successor if member.no == no else member for member in state.members)
             chair = "" if state.chair == no else state.chair
-            return replace(state, members=members, chair=chair, replaced=(*state.replaced, no))
+            left = (*state.left, *(member.person for member in state.members if member.no == no))
+            return replace(state, members=members, chair=chair, replaced=(*state.replaced, no), left=left)
         case _:
             return state
 
@@ -137,6 +142,18 @@ def sheet_of(lot: "LotState", no: str, asked: Asked) -> SheetState:
     if not isinstance(state, SheetState):
         raise Refused("unknown-event", rule="known-events-only", value=no)
     return state
+
+
+def require_own_member(lot: "LotState", asked: Asked) -> None:
+    """Raise Refused for an expert who does not sit in this committee; other roles are the duty table's matter."""
+    if asked.actor.role is Role.EXPERT and lot.panel.of_person(asked.actor.person) is None:
+        raise Refused("not-a-member", rule="committee-only", value=asked.actor.person, cites=("ZB 37",))
+
+
+def require_chair(lot: "LotState") -> None:
+    """Raise Refused while nobody leads: at the start, and after the chair was replaced."""
+    if not lot.panel.chair:
+        raise Refused("no-chair", rule="chair-first", cites=("12号令 9",))
 
 
 def _form(lot: "LotState", command: FormCommittee, asked: Asked) -> tuple[CommitteeFormed]:
@@ -172,8 +189,8 @@ def _check_member(member: Member) -> None:
     require_text(no=member.no, person=member.person, venue_node=member.venue_node, seat=member.seat)
     require_one_of(member.kind, KINDS, "kind")
     require_digest(commitment=member.commitment)
-    if "/" in member.no or len(member.no) > 8:
-        raise Refused("member-number-malformed", rule="member-numbers", value=member.no, limit="E1")
+    if _NUMBER.fullmatch(member.no) is None:
+        raise Refused("member-number-malformed", rule="member-numbers", value=member.no, limit=_NUMBER.pattern)
     if not member.sealed:
         raise Refused("identity-not-sealed", rule="names-secret-until-result", value=member.no, cites=("ZB 37",))
     if member.supervisor_staff:
@@ -181,6 +198,7 @@ def _check_member(member: Member) -> None:
 
 
 def _elect(lot: "LotState", command: ElectChair, asked: Asked) -> tuple[ChairElected]:
+    require_own_member(lot, asked)
     if lot.panel.member(command.no) is None:
         raise Refused("not-a-member", rule="chair-is-a-member", value=command.no)
     if lot.evaluation.closed:
@@ -191,8 +209,9 @@ def _elect(lot: "LotState", command: ElectChair, asked: Asked) -> tuple[ChairEle
     return (ChairElected(command.no),)
 
 
-def _replace(lot: "LotState", command: ReplaceMember, asked: Asked) -> tuple[MemberReplaced]:
-    if lot.panel.member(command.no) is None:
+def _replace(lot: "LotState", command: ReplaceMember, asked: Asked) -> tuple[object, ...]:
+    leaving = lot.panel.member(command.no)
+    if leaving is None:
         raise Refused("not-a-member", rule="replaced-is-a-member", value=command.no)
     if lot.evaluation.reported_at_ms:
         raise Refused("report-complete", rule="replaced-before-report", cites=("ZBT 48",))
@@ -202,9 +221,16 @@ def _replace(lot: "LotState", command: ReplaceMember, asked: Asked) -> tuple[Mem
     require_text(text=command.text)
     if command.successor.no in {*(member.no for member in lot.panel.members), *lot.panel.replaced}:
         raise Refused("member-number-used", rule="successor-has-a-new-number", value=command.successor.no)
+    if command.successor.person in {leaving.person, *lot.panel.left}:
+        raise Refused("member-left", rule="who-left-stays-away", value=command.successor.no, cites=("ZBT 48",))
+    venue = command.successor.venue_node
+    if lot.evaluation.started and venue not in {node for node, _ in lot.evaluation.wraps}:
+        raise Refused("session-key-not-wrapped", rule="venues-hold-the-key", value=venue)
     members = tuple(command.successor if member.no == command.no else member for member in lot.panel.members)
     check_members(members, asked.profile(lot.profile_id))
-    return (MemberReplaced(command.no, command.reason, command.text, command.successor),)
+    replaced = MemberReplaced(command.no, command.reason, command.text, command.successor)
+    # His votes were counted: what they decided falls, and the committee concludes again with the successor (ZBT 48).
+    return (replaced, PreliminaryReopened(command.no)) if lot.evaluation.concluded else (replaced,)
 
 
 COMMANDS: tuple[type, ...] = (FormCommittee, ElectChair, ReplaceMember)

@@ -2,6 +2,9 @@
 
 A majority of the sitting members decides each check of each bid. What the price or the bond decides by itself the system
 decides, with no member's name under it. Checklists arrive opened; every one is checked against its commitment.
+
+The conclusion waits for the arithmetic: a bid that goes on, or that its price puts out, has a price that agrees with its
+own words and lines, or its bidder has accepted the corrected one (12号令 19).
 """
 
 from typing import TYPE_CHECKING
@@ -22,17 +25,17 @@ from node.domain.evaluation import (
     StartEvaluation,
 )
 from node.domain.failures import OTHER_EXCEPTION
-from node.domain.guards import require_digest, require_text
-from node.domain.panel import sheet_of
+from node.domain.guards import require_digest, require_distinct, require_text
+from node.domain.panel import require_chair, require_own_member, sheet_of
 from node.domain.project import ProcedureScrapped
 from node.domain.refused import Refused
+from node.domain.report_words import BOND_VERDICTS
 from node.domain.sheet import checklist_commitment
 from node.domain.values import Asked, Head
 
 if TYPE_CHECKING:
     from node.domain.lot import LotState
 
-COMPUTED = "computed"
 ABOVE_CONTROL = "zbt51-5"
 NOT_RESPONSIVE = "zbt51-6"
 
@@ -43,6 +46,8 @@ def start(lot: "LotState", command: StartEvaluation, asked: Asked) -> tuple[Eval
         raise Refused("evaluation-started", rule="started-once")
     if not lot.opening.confirmed:
         raise Refused("opening-not-confirmed", rule="opening-first", cites=("ZB 35",))
+    if not lot.standing_refs:
+        raise Refused("no-bid-stands", rule="bids-to-evaluate", value="0", limit="1", cites=("ZB 42",))
     if not lot.panel.members:
         raise Refused("no-committee", rule="committee-first", cites=("ZB 37",))
     for member in lot.panel.members:
@@ -52,9 +57,9 @@ def start(lot: "LotState", command: StartEvaluation, asked: Asked) -> tuple[Eval
         if sheet.conflict is not False:
             code = "member-must-leave" if sheet.conflict else "recusal-open"
             raise Refused(code, rule="no-conflict-declared", value=member.no, cites=("ZBT 46",))
-    if not lot.panel.chair:
-        raise Refused("no-chair", rule="chair-first")
+    require_chair(lot)
     require_digest(session_commitment=command.session_commitment)
+    require_distinct((node for node, _ in command.wraps), "wraps")
     wrapped = {node for node, _ in command.wraps}
     for member in lot.panel.members:
         if member.venue_node not in wrapped:
@@ -67,19 +72,23 @@ def check_heads(lot: "LotState", heads: tuple[Head, ...], asked: Asked) -> None:
     named = {head.stream: head for head in heads}
     for member in lot.panel.members:
         held = sheet_of(lot, member.no, asked).head
-        if held is None or named.get(held.stream) != held:
+        if held is None:
+            raise Refused("sheet-not-here", rule="sheets-have-arrived", value=member.no)
+        if named.get(held.stream) != held:
             raise Refused("sheet-moved", rule="heads-as-read", value=member.no)
-    if len(named) != len(lot.panel.members):
-        raise Refused("sheet-unknown", rule="heads-as-read", value=str(len(named)), limit=str(len(lot.panel.members)))
+    if len(heads) != len(lot.panel.members):
+        raise Refused("sheet-unknown", rule="heads-as-read", value=str(len(heads)), limit=str(len(lot.panel.members)))
 
 
 def conclude(lot: "LotState", command: ConcludePreliminary, asked: Asked) -> tuple[object, ...]:
     """Conclude: every member has a checklist on every opened bid, each one is the one that was committed to."""
     state = lot.evaluation
+    require_own_member(lot, asked)
     if not state.started:
         raise Refused("evaluation-not-started", rule="started-first")
     if state.concluded:
         raise Refused("preliminary-concluded", rule="concluded-once")
+    require_chair(lot)
     check_heads(lot, command.heads, asked)
     opened = {(one.member, one.ref): one for one in command.opened}
     for member in lot.panel.members:
@@ -96,7 +105,7 @@ def conclude(lot: "LotState", command: ConcludePreliminary, asked: Asked) -> tup
     accepted = tuple(ref for ref in lot.opening.opened_refs if ref not in gone)
     events: list[object] = [PreliminaryConcluded(kept, command.heads, accepted), *rejected]
     if not accepted:
-        events.append(ProcedureScrapped("all-rejected", "评标委员会否决所有投标", OTHER_EXCEPTION))
+        events.append(_all_rejected())
     return tuple(events)
 
 
@@ -105,12 +114,13 @@ def _rejection(lot: "LotState", ref: str, kept: tuple[OpenedChecklist, ...]) -> 
         return None
     documents, content, bond = lot.notice.documents, lot.opening.content(ref), lot.opening.bond(ref)
     if documents is None or content is None:
-        return None
-    price_fen = lot.evaluation.corrected_fen(ref, content.price_fen)
-    if 0 < documents.control_price_fen < price_fen:
-        return BidRejected(ref, ABOVE_CONTROL, "投标报价高于最高投标限价", ())
+        raise Refused("unknown-bid", rule="bid-was-opened", value=ref)
+    unsettled = _correction_open(lot, ref)
+    by_price = None if unsettled else _by_price(lot, ref, lot.evaluation.corrected_fen(ref, content.price_fen))
+    if by_price is not None:
+        return by_price
     if bond is not None and bond.verdict != "ok":
-        return BidRejected(ref, NOT_RESPONSIVE, f"投标保证金不符合招标文件：{bond.verdict}", ())
+        return BidRejected(ref, NOT_RESPONSIVE, f"投标保证金不符合招标文件：{BOND_VERDICTS[bond.verdict]}", ())
     for check in documents.scheme.checks:
         against = [
             (one.member, result.reason)
@@ -122,17 +132,34 @@ def _rejection(lot: "LotState", ref: str, kept: tuple[OpenedChecklist, ...]) -> 
         if 2 * len(against) > len(lot.panel.members):
             reasons = "；".join(dict.fromkeys(reason for _, reason in against))
             return BidRejected(ref, check.ground, f"{check.name}：{reasons}", tuple(member for member, _ in against))
+    if unsettled:
+        raise Refused("correction-open", rule="arithmetic-settled-first", value=ref, cites=("12号令 19",))
     return None
 
 
-def _member_acts(lot: "LotState", asked: Asked) -> None:
-    if asked.actor.role == "expert" and lot.panel.of_person(asked.actor.person) is None:
-        raise Refused("not-a-member", rule="committee-only", value=asked.actor.person)
+def _by_price(lot: "LotState", ref: str, price_fen: int) -> BidRejected | None:
+    """Return the rejection that a price makes by itself: none at all, or above the control price (ZBT 51(5), (6))."""
+    control_fen = lot.notice.documents.control_price_fen if lot.notice.documents else 0
+    if price_fen <= 0:
+        return BidRejected(ref, NOT_RESPONSIVE, "没有有效的投标报价", ())
+    if 0 < control_fen < price_fen:
+        return BidRejected(ref, ABOVE_CONTROL, "投标报价高于最高投标限价", ())
+    return None
+
+
+def _correction_open(lot: "LotState", ref: str) -> bool:
+    if ref in {one.ref for one in lot.evaluation.corrections}:
+        return False
+    try:
+        corrected = corrected_price(lot, ref)
+    except Refused:
+        return False  # words or lines that nobody can read are no arithmetic: the figures stand, the checklist judges
+    return corrected is not None and bool(corrected.steps)
 
 
 def request(lot: "LotState", command: RequestClarification, asked: Asked) -> tuple[ClarificationRequested]:
     """Ask a bidder in writing (ZBT 52)."""
-    _member_acts(lot, asked)
+    require_own_member(lot, asked)
     if not lot.evaluation.started or lot.evaluation.closed:
         raise Refused("not-evaluating", rule="clarified-during-evaluation", cites=("ZBT 52",))
     if command.ref not in lot.standing_refs:
@@ -161,7 +188,7 @@ def corrected_price(lot: "LotState", ref: str) -> CorrectedPrice | None:
 
 def correct(lot: "LotState", command: CorrectPrice, asked: Asked) -> tuple[object, ...]:
     """Record an arithmetic correction that the bidder accepts, or the rejection where it does not (12号令 19)."""
-    _member_acts(lot, asked)
+    require_own_member(lot, asked)
     if not lot.evaluation.started or lot.evaluation.closed:
         raise Refused("not-evaluating", rule="corrected-during-evaluation", cites=("12号令 19",))
     content = lot.opening.content(command.ref)
@@ -174,5 +201,17 @@ def correct(lot: "LotState", command: CorrectPrice, asked: Asked) -> tuple[objec
         raise Refused("nothing-to-correct", rule="arithmetic-errors-only", value=command.ref, cites=("12号令 19",))
     words = "、".join(dict.fromkeys(str(step.rule) for step in corrected.steps))
     if not command.accepted:
-        return (BidRejected(command.ref, NOT_RESPONSIVE, f"投标人不接受算术修正：{words}", ()),)
-    return (PriceCorrected(command.ref, content.price_fen, corrected.price_fen, words),)
+        return _out(lot, BidRejected(command.ref, NOT_RESPONSIVE, f"投标人不接受算术修正：{words}", ()))
+    made = PriceCorrected(command.ref, content.price_fen, corrected.price_fen, words)
+    rejected = _by_price(lot, command.ref, corrected.price_fen)
+    return (made,) if rejected is None else (made, *_out(lot, rejected))
+
+
+def _out(lot: "LotState", rejected: BidRejected) -> tuple[object, ...]:
+    """Return a rejection; with the last bid that stood the whole procedure falls (ZB 42)."""
+    last = lot.standing_refs == (rejected.ref,)
+    return (rejected, _all_rejected()) if last else (rejected,)
+
+
+def _all_rejected() -> ProcedureScrapped:
+    return ProcedureScrapped("all-rejected", "评标委员会否决所有投标", OTHER_EXCEPTION)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from node.domain.aggregation import Item, aggregate, recheck
+from node.domain.aggregation import Item, group_score, recheck, total_score
 from node.domain.evaluation import (
     CloseRecheck,
     CloseScoring,
@@ -26,13 +26,13 @@ from node.domain.evaluation import (
 )
 from node.domain.exact import decimal_text, half_up, money_text, ratio_text
 from node.domain.guards import require_digest
-from node.domain.panel import sheet_of
+from node.domain.panel import require_chair, require_own_member, sheet_of
 from node.domain.preliminary import check_heads
 from node.domain.price_terms import price_terms
 from node.domain.ranking import Candidate, TieRule, rank_candidates
 from node.domain.refused import Refused
 from node.domain.scoring import PricedBid, ScoredBid, score_prices
-from node.domain.sheet import MarksCorrected, marks_commitment
+from node.domain.sheet import MarksCorrected, complete_marks, marks_commitment
 from node.domain.values import Asked
 
 if TYPE_CHECKING:
@@ -45,11 +45,13 @@ PLACES = 2
 
 def close(lot: "LotState", command: CloseScoring, asked: Asked) -> tuple[object, ...]:
     """Close the scoring: all sheets signed, every mark as committed to, the key the one that was committed to."""
-    state = lot.evaluation
+    state, criteria = lot.evaluation, _scheme(lot).criteria
+    require_own_member(lot, asked)
     if not state.concluded:
-        raise Refused("preliminary-open", rule="preliminary-first")
+        raise Refused("preliminary-open", rule="preliminary-first", cites=("12号令 23",))
     if state.closed:
         raise Refused("scoring-closed", rule="closed-once")
+    require_chair(lot)
     if hashlib.sha256(command.session_key).digest() != state.session_commitment:
         raise Refused("session-key-differs", rule="session-commitment")
     check_heads(lot, command.heads, asked)
@@ -59,12 +61,13 @@ def close(lot: "LotState", command: CloseScoring, asked: Asked) -> tuple[object,
         sheet = sheet_of(lot, member.no, asked)
         if not sheet.signed:
             raise Refused("sheets-unsigned", rule="all-sheets-signed", value=member.no)
-        for ref in lot.standing_refs:
+        for ref in lot.standing_refs if criteria else ():
             submitted, one = sheet.marked(ref), opened.get((member.no, ref))
             if submitted is None or one is None:
                 raise Refused("marks-missing", rule="every-member-every-bid", value=f"{member.no} {ref}")
             if marks_commitment(one.salt, ref, one.marks) != submitted.commitment:
                 raise Refused("commitment-differs", rule="opened-as-committed", value=f"{member.no} {ref}")
+            complete_marks(one.marks, criteria)
             kept.append(one)
     closed = ScoringClosed(command.session_key, command.heads, tuple(kept))
     return (closed, _judged(lot, marks_by_bid(tuple(kept), ())))
@@ -73,6 +76,7 @@ def close(lot: "LotState", command: CloseScoring, asked: Asked) -> tuple[object,
 def close_recheck(lot: "LotState", command: CloseRecheck, asked: Asked) -> tuple[object, ...]:
     """Rank with the corrections, once every member named has corrected what was named and signed anew."""
     state = lot.evaluation
+    require_own_member(lot, asked)
     if not state.inconsistencies:
         raise Refused("no-recheck", rule="recheck-ordered-first", cites=("87号令 64",))
     check_heads(lot, command.heads, asked)
@@ -82,6 +86,8 @@ def close_recheck(lot: "LotState", command: CloseRecheck, asked: Asked) -> tuple
         if not sheet.signed:
             raise Refused("sheets-unsigned", rule="all-sheets-signed", value=member.no)
         corrections += [(member.no, one) for one in sheet.corrections]
+    if tuple(corrections) == state.marks_corrected:
+        raise Refused("nothing-corrected", rule="recheck-answered-first", cites=("87号令 64",))
     closed = RecheckClosed(command.heads, tuple(corrections))
     return (closed, _judged(lot, marks_by_bid(state.opened, closed.corrections)))
 
@@ -114,7 +120,7 @@ def _judged(lot: "LotState", marks: Marks) -> RecheckOrdered | RankingComputed:
         for one in scheme.criteria
     ]
     found = [finding for ref in lot.standing_refs for finding in recheck(ref, items, marks.get(ref, {}))]
-    if found and scheme.criteria:
+    if found:
         return RecheckOrdered(tuple(Inconsistency(one.ref, one.item, one.kind, one.members) for one in found))
     return ranking(lot, marks)
 
@@ -127,17 +133,14 @@ def ranking(lot: "LotState", marks: Marks) -> RankingComputed:
     prices = {ref: _price_fen(lot, ref) for ref in lot.standing_refs}
     scores = score_prices(terms, [PricedBid(ref=ref, price_fen=fen) for ref, fen in prices.items()])
     by_price = {one.ref: one for one in scores.scored}
-    groups = list(dict.fromkeys(one.group for one in scheme.criteria))
-    trim_from = scheme.trim_from if scheme.aggregation == "trimmed" else None
-    group_scores = {
-        ref: {group: half_up(_group(scheme, group, marks.get(ref, {}), trim_from), PLACES) for group in groups}
-        for ref in prices
-    }
+    places = max(PLACES, scheme.price.round_score)
+    group_scores = {ref: _group_scores(scheme, marks.get(ref, {})) for ref in prices}
     totals = {
-        ref: (by_price[ref].score or Fraction(0)) + sum(group_scores[ref].values(), Fraction(0)) for ref in by_price
+        ref: total_score([one.score or Fraction(0), *group_scores[ref].values()], places)
+        for ref, one in by_price.items()
     }
     if scheme.price.method == "lowest-evaluated":
-        places = [(one.ref, one.rank, one.tie) for one in sorted(scores.scored, key=lambda one: one.rank)]
+        order = [(one.ref, one.rank, one.tie) for one in sorted(scores.scored, key=lambda one: one.rank)]
     else:
         candidates = [
             Candidate(
@@ -148,10 +151,10 @@ def ranking(lot: "LotState", marks: Marks) -> RankingComputed:
             )
             for ref in by_price
         ]
-        places = [(one.ref, one.rank, one.tie) for one in rank_candidates(candidates, TieRule.PRICE_TECHNICAL)]
+        order = [(one.ref, one.rank, one.tie) for one in rank_candidates(candidates, TieRule.PRICE_TECHNICAL)]
     rows = tuple(
-        _row(by_price[ref], prices[ref], group_scores[ref], totals[ref], rank=rank, tie=tie)
-        for ref, rank, tie in places
+        _row(by_price[ref], prices[ref], group_scores[ref], totals[ref], places=places, rank=rank, tie=tie)
+        for ref, rank, tie in order
     )
     benchmark = scores.benchmark
     return RankingComputed(
@@ -169,35 +172,46 @@ def _price_fen(lot: "LotState", ref: str) -> int:
     return lot.evaluation.corrected_fen(ref, content.price_fen)
 
 
-def _group(scheme: "Scheme", group: str, marks: Mapping[str, Mapping[str, int]], trim_from: int | None) -> Fraction:
-    """Return one group's score: subjective items aggregated over members, objective ones are the same for all."""
-    total = Fraction(0)
+def _group_scores(scheme: "Scheme", marks: Mapping[str, Mapping[str, int]]) -> dict[str, Fraction]:
+    """Return a bid's score in each group, in the scheme's order: aggregated over members item by item, rounded once."""
+    trim_from = scheme.trim_from if scheme.aggregation == "trimmed" else None
+    groups: dict[str, list[str]] = {}
     for criterion in scheme.criteria:
-        if criterion.group == group:
-            total += aggregate([by_item[criterion.no] for by_item in marks.values()], trim_from)
-    return total
+        groups.setdefault(criterion.group, []).append(criterion.no)
+    return {group: half_up(group_score(marks, items, trim_from), PLACES) for group, items in groups.items()}
 
 
 def _row(
-    price: ScoredBid, price_fen: int, groups: Mapping[str, Fraction], total: Fraction, *, rank: int, tie: bool
+    price: ScoredBid,
+    price_fen: int,
+    groups: Mapping[str, Fraction],
+    total: Fraction,
+    *,
+    places: int,
+    rank: int,
+    tie: bool,
 ) -> RankRow:
     scored = price.score is not None
     return RankRow(
         ref=price.ref,
         price_fen=price_fen,
         evaluated=money_text(price.evaluated),
-        price_score=decimal_text(price.score, PLACES) if price.score is not None else "",
+        price_score=decimal_text(price.score, places) if price.score is not None else "",
         price_exact=ratio_text(price.exact) if price.exact is not None else "",
         group_scores=tuple((group, decimal_text(score, PLACES)) for group, score in groups.items()),
-        total=decimal_text(total, PLACES) if scored else "",
+        total=decimal_text(total, places) if scored else "",
         rank=rank,
         tie=tie,
     )
 
 
 def complete(lot: "LotState", command: CompleteReport, asked: Asked) -> tuple[ReportCompleted]:
-    """Complete the report: every sitting member's word is on exactly this report; silence counts as agreement (ZBT 53)."""
+    """Complete the report: every sitting member's word is on exactly this report; silence counts as agreement (ZBT 53).
+
+    A member who will not even open his sheet is recorded as silent by whoever completes, with the circumstances as text.
+    """
     state = lot.evaluation
+    require_own_member(lot, asked)
     if state.ranking is None:
         raise Refused("not-ranked", rule="report-after-ranking", cites=("ZBT 53",))
     if state.report is not None:
@@ -209,7 +223,11 @@ def complete(lot: "LotState", command: CompleteReport, asked: Asked) -> tuple[Re
     for member in lot.panel.members:
         sheet = sheet_of(lot, member.no, asked)
         if not sheet.report_word:
-            raise Refused("word-missing", rule="every-member-signs", value=member.no, cites=("ZBT 53",))
+            word, text = words.get(member.no, ("", ""))
+            if word != "silent" or not text.strip():
+                raise Refused("word-missing", rule="every-member-signs", value=member.no, cites=("ZBT 53",))
+            kept.append((member.no, word, text))  # refuses to sign and to say why: whoever completes records it
+            continue
         if sheet.report_sha256 != command.report_sha256:
             raise Refused("another-report", rule="one-report", value=member.no, cites=("ZBT 53",))
         if words.get(member.no) != (sheet.report_word, sheet.report_text):

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from node.domain.guards import require_one_of, require_text
+from node.domain.guards import require_digest, require_distinct, require_one_of, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Head, Recorded
 
@@ -197,6 +197,7 @@ class SheetState:
     corrections: tuple[MarksCorrected, ...] = ()
     signed: bool = False
     signed_revisions: int = 0  # how often it was signed
+    signed_refs: tuple[str, ...] = ()  # bids whose marks a signature has covered: final, whatever follows
     report_sha256: bytes = b""
     report_word: str = ""
     report_text: str = ""
@@ -231,7 +232,7 @@ def decide(sheet: SheetState, stream: str, command: object, asked: Asked) -> tup
         raise Refused("recusal-open", rule="no-conflict-declared", value=member.no, cites=("ZBT 46",))
     match command:
         case SubmitChecklist():
-            return _checklist(sheet, lot, command)
+            return _checklist(sheet, lot, member, command)
         case SubmitMarks():
             return _marks(sheet, lot, command)
         case SignSheet():
@@ -257,9 +258,10 @@ def evolve(state: SheetState, event: object, recorded: Recorded, stream: str) ->
             return replace(state, checklists=(*others, Submission(ref, revision, commitment)))
         case MarksSubmitted(ref=ref, revision=revision, commitment=commitment):
             others = tuple(one for one in state.marks if one.ref != ref)
-            return replace(state, marks=(*others, Submission(ref, revision, commitment)))
+            return replace(state, marks=(*others, Submission(ref, revision, commitment)), signed=False)
         case SheetSigned():
-            return replace(state, signed=True, signed_revisions=state.signed_revisions + 1)
+            signed_refs = tuple(one.ref for one in state.marks)
+            return replace(state, signed=True, signed_revisions=state.signed_revisions + 1, signed_refs=signed_refs)
         case MarksCorrected():
             return replace(state, corrections=(*state.corrections, event), signed=False)
         case ReportSigned(report_sha256=digest, word=word, text=text):
@@ -272,10 +274,12 @@ def _place(stream: str, asked: Asked) -> tuple["LotState", "Member"]:
     """Return the lot and the sitting member that this sheet belongs to, and that the actor and this node are."""
     parts = stream.split("/")
     found = asked.look(f"lot/{parts[1]}") if len(parts) == 4 else None
-    project = getattr(found, "project", None)
-    if found is None or project is None or project.lot is None:
+    if found is None:
         raise Refused("lot-not-registered", rule="registered-first", value=stream)
+    if not hasattr(found, "project"):  # a lot that holds an event of a later version
+        raise Refused("unknown-event", rule="known-events-only", value=stream)
     lot: LotState = found
+    lot.registered  # noqa: B018 - refuses before the registration
     if parts[2] != str(lot.round_no):
         raise Refused("round-over", rule="sheet-of-this-round", value=parts[2], limit=str(lot.round_no))
     member = lot.panel.member(parts[3])
@@ -320,11 +324,15 @@ def _short(text: str, field: str) -> None:
         )
 
 
-def _checklist(sheet: SheetState, lot: "LotState", command: SubmitChecklist) -> tuple[ChecklistSubmitted]:
+def _checklist(
+    sheet: SheetState, lot: "LotState", member: "Member", command: SubmitChecklist
+) -> tuple[ChecklistSubmitted]:
     if not lot.evaluation.started:
         raise Refused("evaluation-not-started", rule="started-first", cites=("ZBT 49",))
     if lot.evaluation.concluded:
         raise Refused("preliminary-concluded", rule="before-conclusion")
+    if lot.evaluation.checklist_opened(member.no, command.ref):
+        raise Refused("checklist-is-final", rule="opened-is-final", value=command.ref, cites=("ZBT 48",))
     if command.ref not in lot.opening.opened_refs:
         raise Refused("unknown-bid", rule="bid-was-opened", value=command.ref)
     wanted = [check.no for check in lot.notice.documents.scheme.checks] if lot.notice.documents else []
@@ -333,10 +341,18 @@ def _checklist(sheet: SheetState, lot: "LotState", command: SubmitChecklist) -> 
         if not result.passed:
             require_text(reason=result.reason)
         _short(result.reason, f"reason {result.check}")
+    _sealed(command)
     if command.commitment != checklist_commitment(command.salt, command.ref, command.results):
         raise Refused("commitment-differs", rule="sealed-as-judged", value=command.ref)
     before = sheet.checklist(command.ref)
     return (ChecklistSubmitted(command.ref, before.revision + 1 if before else 1, command.commitment, command.sealed),)
+
+
+def _sealed(command: SubmitChecklist | SubmitMarks) -> None:
+    """Raise Refused for a submission without its envelope, or with a salt too short to hide what it binds."""
+    require_digest(salt=command.salt)
+    if not command.sealed:
+        raise Refused("not-sealed", rule="sealed-until-opened", value=command.ref, cites=("ZB 38",))
 
 
 def _complete(given: list[str], wanted: list[str], field: str) -> None:
@@ -353,17 +369,26 @@ def _marks(sheet: SheetState, lot: "LotState", command: SubmitMarks) -> tuple[Ma
         raise Refused("preliminary-open", rule="preliminary-first", cites=("12号令 23",))
     if lot.evaluation.closed:
         raise Refused("scoring-closed", rule="marks-before-close")
-    if sheet.signed:
-        raise Refused("sheet-signed", rule="signed-sheet-is-final")
+    # A bid that only a new conclusion let in is not under the signature yet: it may be marked, and the sheet signed again.
+    if command.ref in sheet.signed_refs:
+        raise Refused("sheet-signed", rule="signed-sheet-is-final", value=command.ref)
     if command.ref not in lot.standing_refs:
         raise Refused("bid-not-evaluated", rule="accepted-bids-only", value=command.ref)
     criteria = lot.notice.documents.scheme.criteria if lot.notice.documents else ()
-    _complete([mark.criterion for mark in command.marks], [one.no for one in criteria], "marks")
+    if not criteria:
+        raise Refused("nothing-to-mark", rule="criteria-of-the-documents", value=command.ref, cites=("ZBT 49",))
+    complete_marks(command.marks, criteria)
     check_marks(command.marks, criteria)
+    _sealed(command)
     if command.commitment != marks_commitment(command.salt, command.ref, command.marks):
         raise Refused("commitment-differs", rule="sealed-as-judged", value=command.ref)
     before = sheet.marked(command.ref)
     return (MarksSubmitted(command.ref, before.revision + 1 if before else 1, command.commitment, command.sealed),)
+
+
+def complete_marks(marks: tuple[CriterionMark, ...], criteria: "tuple[Criterion, ...]") -> None:
+    """Raise Refused where these are not the scheme's criteria, each once."""
+    _complete([mark.criterion for mark in marks], [one.no for one in criteria], "marks")
 
 
 def check_marks(marks: tuple[CriterionMark, ...], criteria: "tuple[Criterion, ...]") -> None:
@@ -399,10 +424,18 @@ def _sign(sheet: SheetState, lot: "LotState", command: SignSheet) -> tuple[Sheet
     if sheet.signed:
         raise Refused("sheet-signed", rule="signed-sheet-is-final")
     require_text(statement=command.statement)
-    unmarked = [ref for ref in lot.standing_refs if sheet.marked(ref) is None]
+    _short(command.statement, "statement")
+    unmarked = unmarked_of(lot, sheet)
     if unmarked:
         raise Refused("bids-unmarked", rule="every-accepted-bid-marked", value=", ".join(unmarked))
     return (SheetSigned(command.statement),)
+
+
+def unmarked_of(lot: "LotState", sheet: SheetState) -> tuple[str, ...]:
+    """Return the accepted bids that this member has yet to mark; none where the documents have no criteria."""
+    if lot.notice.documents is None or not lot.notice.documents.scheme.criteria:
+        return ()
+    return tuple(ref for ref in lot.standing_refs if sheet.marked(ref) is None)
 
 
 def _correct(lot: "LotState", member: "Member", command: CorrectMarks) -> tuple[MarksCorrected]:
@@ -410,11 +443,13 @@ def _correct(lot: "LotState", member: "Member", command: CorrectMarks) -> tuple[
     if not asked_for:
         raise Refused("no-recheck", rule="recheck-names-the-member", value=member.no, cites=("87号令 64",))
     require_text(reason=command.reason)
+    _short(command.reason, "reason")
     for mark in command.marks:
         if (command.ref, mark.criterion) not in asked_for:
             raise Refused("not-in-recheck", rule="recheck-names-the-item", value=mark.criterion, cites=("87号令 64",))
     if not command.marks:
         raise Refused("item-missing", rule="recheck-names-the-item", facts=(("field", "marks"),))
+    require_distinct((mark.criterion for mark in command.marks), "marks")
     check_marks(command.marks, lot.notice.documents.scheme.criteria if lot.notice.documents else ())
     return (MarksCorrected(command.ref, command.marks, command.reason),)
 
@@ -424,14 +459,13 @@ def _sign_report(sheet: SheetState, lot: "LotState", command: SignReport) -> tup
         raise Refused("not-ranked", rule="report-after-ranking", cites=("ZBT 53",))
     if lot.evaluation.reported_at_ms:
         raise Refused("report-complete", rule="before-report-complete", cites=("ZBT 53",))
-    if sheet.report_word:
+    if sheet.report_word and sheet.report_sha256 == command.report_sha256:
         raise Refused("report-signed", rule="one-word-on-the-report", cites=("ZBT 53",))
     require_one_of(command.word, WORDS, "word")
     if command.word == "dissent":
         require_text(text=command.text)
     _short(command.text, "text")
-    if len(command.report_sha256) != 32:
-        raise Refused("digest-malformed", rule="sha256", value=str(len(command.report_sha256)), limit="32")
+    require_digest(report_sha256=command.report_sha256)
     return (ReportSigned(command.report_sha256, command.word, command.text),)
 
 

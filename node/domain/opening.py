@@ -106,6 +106,7 @@ class OpeningState:
     announced: tuple[str, ...] = ()
     confirmed: bool = False
     confirmed_by: tuple[str, ...] = ()
+    confirmed_at_ms: int = 0
 
     @property
     def started(self) -> bool:
@@ -170,7 +171,7 @@ def evolve(state: OpeningState, event: object, recorded: Recorded) -> OpeningSta
         case BidAnnounced(ref=ref):
             return replace(state, announced=(*state.announced, ref))
         case OpeningConfirmed(confirmed_by=by):
-            return replace(state, confirmed=True, confirmed_by=by)
+            return replace(state, confirmed=True, confirmed_by=by, confirmed_at_ms=recorded.at_ms)
         case _:
             return state
 

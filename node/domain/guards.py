@@ -6,6 +6,7 @@ from node.domain.profile import Rule
 from node.domain.refused import Refused
 
 DIGEST_BYTES = 32
+TEXT_MOST = 2_000
 
 
 def breach(
@@ -24,6 +25,14 @@ def require_text(**fields: str) -> None:
     for name, text in fields.items():
         if not text.strip():
             raise Refused("field-missing", rule="fields-complete", facts=(("field", name),))
+
+
+def require_short(**fields: str) -> None:
+    """Raise Refused for the first of these fields that is longer than a person will read."""
+    for name, text in fields.items():
+        if len(text) > TEXT_MOST:
+            facts = (("field", name),)
+            raise Refused("text-too-long", rule="text-length", value=str(len(text)), limit=str(TEXT_MOST), facts=facts)
 
 
 def require_digest(**fields: bytes) -> None:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from node.domain.guards import require_one_of, require_text
+from node.domain.calendar import moment_text
+from node.domain.guards import require_distinct, require_one_of, require_short, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
 
@@ -47,7 +48,6 @@ class IncidentClosed:
 
 
 KINDS = ("mains-lost", "link-lost", "node-lost", "device", "environment", "conduct", "other")
-_TEXT_MOST = 2_000
 # A person may write down what began a little ago; an incident of tomorrow is a typing mistake.
 _AHEAD_MS = 60_000
 
@@ -87,17 +87,14 @@ def evolve(state: IncidentState, event: object, recorded: Recorded) -> IncidentS
             return state
 
 
-def _text(text: str) -> None:
-    require_text(text=text)
-    if len(text) > _TEXT_MOST:
-        raise Refused("text-too-long", rule="text-length", value=str(len(text)), limit=str(_TEXT_MOST))
-
-
 def _record(state: IncidentState, command: RecordIncident, asked: Asked) -> tuple[IncidentRecorded]:
     require_one_of(command.kind, KINDS, "kind")
-    _text(command.text)
+    require_text(text=command.text, **{f"lots[{index}]": lot for index, lot in enumerate(command.lots)})
+    require_short(text=command.text)
+    require_distinct(command.lots, "lots")
     if not 0 < command.began_at_ms <= asked.at_ms + _AHEAD_MS:
-        raise Refused("time-ahead", rule="began-before-now", value=str(command.began_at_ms), limit=str(asked.at_ms))
+        began, now = moment_text(command.began_at_ms), moment_text(asked.at_ms)
+        raise Refused("time-ahead", rule="began-before-now", value=began, limit=now)
     no = len(state.recorded) + 1
     return (IncidentRecorded(no, command.kind, command.text, command.began_at_ms, command.lots),)
 
@@ -108,9 +105,12 @@ def _close(state: IncidentState, command: CloseIncident, asked: Asked) -> tuple[
         raise Refused("incident-unknown", rule="recorded-first", value=str(command.no))
     if command.no in state.closed:
         raise Refused("incident-closed", rule="closed-once", value=str(command.no))
-    _text(command.text)
+    require_text(text=command.text)
+    require_short(text=command.text)
     if not found.began_at_ms <= command.ended_at_ms <= asked.at_ms + _AHEAD_MS:
-        raise Refused("time-ahead", rule="ended-after-it-began", value=str(command.ended_at_ms))
+        ended, span = moment_text(command.ended_at_ms), (found.began_at_ms, asked.at_ms)
+        limit = " … ".join(moment_text(at_ms) for at_ms in span)
+        raise Refused("time-ahead", rule="ended-after-it-began", value=ended, limit=limit)
     return (IncidentClosed(command.no, command.text, command.ended_at_ms),)
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from node.domain.evaluation import PreliminaryReopened
-from node.domain.guards import breach, require_digest, require_distinct, require_one_of, require_text
+from node.domain.guards import breach, require_digest, require_distinct, require_one_of, require_short, require_text
 from node.domain.profile import Profile
 from node.domain.refused import NotOffered, Refused
 from node.domain.sheet import SheetState
@@ -219,6 +219,7 @@ def _replace(lot: "LotState", command: ReplaceMember, asked: Asked) -> tuple[obj
         raise Refused("scoring-closed", rule="replaced-before-close", value=command.no, cites=("ZBT 48",))
     require_one_of(command.reason, REASONS, "reason")
     require_text(text=command.text)
+    require_short(text=command.text)
     if command.successor.no in {*(member.no for member in lot.panel.members), *lot.panel.replaced}:
         raise Refused("member-number-used", rule="successor-has-a-new-number", value=command.successor.no)
     if command.successor.person in {leaving.person, *lot.panel.left}:

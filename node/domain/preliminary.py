@@ -25,7 +25,7 @@ from node.domain.evaluation import (
     StartEvaluation,
 )
 from node.domain.failures import OTHER_EXCEPTION
-from node.domain.guards import require_digest, require_distinct, require_text
+from node.domain.guards import require_digest, require_distinct, require_short, require_text
 from node.domain.panel import require_chair, require_own_member, sheet_of
 from node.domain.project import ProcedureScrapped
 from node.domain.refused import Refused
@@ -165,6 +165,7 @@ def request(lot: "LotState", command: RequestClarification, asked: Asked) -> tup
     if command.ref not in lot.standing_refs:
         raise Refused("bid-not-evaluated", rule="accepted-bids-only", value=command.ref)
     require_text(text=command.text)
+    require_short(text=command.text)
     return (ClarificationRequested(len(lot.evaluation.questions) + 1, command.ref, command.text),)
 
 
@@ -177,6 +178,7 @@ def answer(lot: "LotState", command: AnswerClarification) -> tuple[Clarification
     if lot.evaluation.closed:
         raise Refused("scoring-closed", rule="clarified-during-evaluation", cites=("ZBT 52",))
     require_text(text=command.text)
+    require_short(text=command.text)
     return (ClarificationAnswered(command.no, command.text),)
 
 

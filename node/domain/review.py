@@ -5,7 +5,7 @@ The county answers on its own stream answers/<lot_code>.
 
 from dataclasses import dataclass, replace
 
-from node.domain.guards import require_one_of, require_text
+from node.domain.guards import require_one_of, require_short, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
 
@@ -84,7 +84,6 @@ class FindingAnswered:
 
 
 OUTCOMES = ("settled", "followed-up")
-_TEXT_MOST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,8 @@ def decide(state: ReviewState, command: object, asked: Asked) -> tuple[object, .
     """Return a finding, its closing, or a review mark. Raises Refused."""
     match command:
         case RaiseFinding():
-            _text(command.text)
-            require_text(rule=command.rule, origin=command.origin)
+            require_text(text=command.text, rule=command.rule, origin=command.origin)
+            require_short(text=command.text)
             if command.seq < 0:
                 raise Refused("number-out-of-range", rule="entry-position", value=str(command.seq), limit="0")
             no = len(state.findings) + 1
@@ -118,10 +117,12 @@ def decide(state: ReviewState, command: object, asked: Asked) -> tuple[object, .
             if command.no in state.closed:
                 raise Refused("finding-closed", rule="closed-once", value=str(command.no))
             require_one_of(command.outcome, OUTCOMES, "outcome")
-            _text(command.text)
+            require_text(text=command.text)
+            require_short(text=command.text)
             return (FindingClosed(command.no, command.outcome, command.text),)
         case MarkReviewed():
             require_text(origin=command.origin)
+            require_short(text=command.text)
             before = max((size for origin, size in state.reviewed if origin == command.origin), default=0)
             if command.size <= before:
                 raise Refused("reviewed-already", rule="review-goes-on", value=str(command.size), limit=str(before))
@@ -147,15 +148,22 @@ def decide_answer(
     state: AnswersState,
     command: object,
     asked: Asked,  # noqa: ARG001 - one shape
-    review: ReviewState,
+    review: object,
 ) -> tuple[object, ...]:
-    """Return the county's answer to a finding that has come down to it. Raises Refused."""
+    """Return the county's answer to a finding that has come down to it. Raises Refused.
+
+    `review` is the prefecture's stream as far as it is here; where it holds an event of a later version, nothing is answered.
+    A finding may be closed above before its answer arrives: the answer still goes on record.
+    """
     match command:
         case AnswerFinding():
+            if not isinstance(review, ReviewState):
+                raise Refused("unknown-event", rule="known-events-only", value=str(command.no))
             _known(review, command.no)
             if command.no in state.answered:
                 raise Refused("finding-answered", rule="one-answer", value=str(command.no))
-            _text(command.text)
+            require_text(text=command.text)
+            require_short(text=command.text)
             return (FindingAnswered(command.no, command.text),)
         case _:
             raise NotOffered("answers/", type(command).__name__)
@@ -173,12 +181,6 @@ def evolve_answer(state: AnswersState, event: object, recorded: Recorded) -> Ans
 def _known(state: ReviewState, no: int) -> None:
     if no not in {finding.no for finding in state.findings}:
         raise Refused("finding-unknown", rule="raised-first", value=str(no))
-
-
-def _text(text: str) -> None:
-    require_text(text=text)
-    if len(text) > _TEXT_MOST:
-        raise Refused("text-too-long", rule="text-length", value=str(len(text)), limit=str(_TEXT_MOST))
 
 
 COMMANDS: tuple[type, ...] = (RaiseFinding, MarkReviewed, CloseFinding, AnswerFinding)

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from node.domain.guards import require_digest, require_distinct, require_one_of, require_text
+from node.domain.guards import require_digest, require_distinct, require_one_of, require_short, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Head, Recorded
 
@@ -213,7 +213,6 @@ class SheetState:
 
 
 WORDS = ("agree", "dissent", "silent")
-_TEXT_MOST = 2_000
 
 
 def decide(sheet: SheetState, stream: str, command: object, asked: Asked) -> tuple[object, ...]:
@@ -313,15 +312,8 @@ def _declare(sheet: SheetState, lot: "LotState", command: DeclareRecusal) -> tup
         raise Refused("opening-not-confirmed", rule="bidders-known-first", cites=("ZBT 46",))
     if command.conflict:
         require_text(reason=command.reason)
-    _short(command.reason, "reason")
+    require_short(reason=command.reason)
     return (RecusalDeclared(command.conflict, command.reason),)
-
-
-def _short(text: str, field: str) -> None:
-    if len(text) > _TEXT_MOST:
-        raise Refused(
-            "text-too-long", rule="text-length", value=str(len(text)), limit=str(_TEXT_MOST), facts=(("field", field),)
-        )
 
 
 def _checklist(
@@ -340,7 +332,7 @@ def _checklist(
     for result in command.results:
         if not result.passed:
             require_text(reason=result.reason)
-        _short(result.reason, f"reason {result.check}")
+        require_short(**{f"reason {result.check}": result.reason})
     _sealed(command)
     if command.commitment != checklist_commitment(command.salt, command.ref, command.results):
         raise Refused("commitment-differs", rule="sealed-as-judged", value=command.ref)
@@ -415,7 +407,7 @@ def check_marks(marks: tuple[CriterionMark, ...], criteria: "tuple[Criterion, ..
                 cites=("ZBT 49",),
                 facts=facts,
             )
-        _short(mark.reason, f"reason {mark.criterion}")
+        require_short(**{f"reason {mark.criterion}": mark.reason})
 
 
 def _sign(sheet: SheetState, lot: "LotState", command: SignSheet) -> tuple[SheetSigned]:
@@ -424,7 +416,7 @@ def _sign(sheet: SheetState, lot: "LotState", command: SignSheet) -> tuple[Sheet
     if sheet.signed:
         raise Refused("sheet-signed", rule="signed-sheet-is-final")
     require_text(statement=command.statement)
-    _short(command.statement, "statement")
+    require_short(statement=command.statement)
     unmarked = unmarked_of(lot, sheet)
     if unmarked:
         raise Refused("bids-unmarked", rule="every-accepted-bid-marked", value=", ".join(unmarked))
@@ -443,7 +435,7 @@ def _correct(lot: "LotState", member: "Member", command: CorrectMarks) -> tuple[
     if not asked_for:
         raise Refused("no-recheck", rule="recheck-names-the-member", value=member.no, cites=("87号令 64",))
     require_text(reason=command.reason)
-    _short(command.reason, "reason")
+    require_short(reason=command.reason)
     for mark in command.marks:
         if (command.ref, mark.criterion) not in asked_for:
             raise Refused("not-in-recheck", rule="recheck-names-the-item", value=mark.criterion, cites=("87号令 64",))
@@ -464,7 +456,7 @@ def _sign_report(sheet: SheetState, lot: "LotState", command: SignReport) -> tup
     require_one_of(command.word, WORDS, "word")
     if command.word == "dissent":
         require_text(text=command.text)
-    _short(command.text, "text")
+    require_short(text=command.text)
     require_digest(report_sha256=command.report_sha256)
     return (ReportSigned(command.report_sha256, command.word, command.text),)
 

@@ -10,7 +10,7 @@ from node.domain.evaluation import OpenedChecklist, OpenedMarks
 from node.domain.lot import LotState, blocked
 from node.domain.notice import Criterion, Scheme
 from node.domain.panel import Member
-from node.domain.sheet import SheetState, Submission
+from node.domain.sheet import SheetState, Submission, unmarked_of
 from node.domain.values import Actor, Role
 
 NOT_STARTED, SUBMITTED, CHANGED, NOT_APPLICABLE = "未开始", "已提交", "已修改", "不适用"
@@ -208,13 +208,17 @@ def word_of(submission: Submission | None) -> str:
     return SUBMITTED if submission.revision == 1 else CHANGED
 
 
-def _checklist_tasks(lot: LotState, sheet: SheetState, place: Place) -> tuple[Task, ...]:
+def _checklist_tasks(lot: LotState, member: Member, sheet: SheetState, place: Place) -> tuple[Task, ...]:
     doable = lot.evaluation.started and not lot.evaluation.concluded
     hint = "初步评审已结束" if lot.evaluation.concluded else "" if doable else "评标开始后可以填写"
-    return tuple(
-        Task(bid.label, word_of(sheet.checklist(bid.ref)), f"{place.url}/checklist/{bid.ref}" if doable else "", hint)
-        for bid in bids_of(lot)
-    )
+    tasks = []
+    for bid in bids_of(lot):
+        word = word_of(sheet.checklist(bid.ref))
+        if doable and lot.evaluation.checklist_opened(member.no, bid.ref):  # the review was reopened for somebody else
+            tasks.append(Task(bid.label, word, "", "已公开，不能再改"))
+        else:
+            tasks.append(Task(bid.label, word, f"{place.url}/checklist/{bid.ref}" if doable else "", hint))
+    return tuple(tasks)
 
 
 def _marks_tasks(lot: LotState, sheet: SheetState, place: Place) -> tuple[Task, ...]:
@@ -225,7 +229,11 @@ def _marks_tasks(lot: LotState, sheet: SheetState, place: Place) -> tuple[Task, 
         if bid.rejected:
             tasks.append(Task(bid.label, NOT_APPLICABLE, "", f"已否决：{bid.reason}"))
             continue
-        doable = not sheet.signed and not lot.evaluation.closed
+        scheme = scheme_of(lot)
+        if scheme is None or not scheme.criteria:
+            tasks.append(Task(bid.label, NOT_APPLICABLE, "", "评标办法没有评分项"))
+            continue
+        doable = bid.ref not in sheet.signed_refs and not lot.evaluation.closed
         url = f"{place.url}/marks/{bid.ref}" if doable else ""
         tasks.append(Task(bid.label, word_of(sheet.marked(bid.ref)), url, "" if doable else "评分表已签字"))
     return tuple(tasks)
@@ -243,7 +251,7 @@ def blocks_of(lot: LotState, sheet: SheetState) -> tuple[str, ...]:
         if left:
             return (f"尚未提交初步评审：{'、'.join(left)}。",)
         return ("等待其他成员完成初步评审，由工作人员汇总后开始评分。",)
-    left = [names[ref] for ref in lot.standing_refs if sheet.marked(ref) is None]
+    left = [names[ref] for ref in unmarked_of(lot, sheet)]
     return (f"尚未提交评分：{'、'.join(left)}。",) if left else ()
 
 
@@ -271,7 +279,7 @@ def task_list(lot: LotState, member: Member, sheet: SheetState) -> TaskList:
     """Return everything this member has to do in this lot."""
     place = place_of(lot, member)
     sections = [
-        Section("初步评审", _checklist_tasks(lot, sheet, place)),
+        Section("初步评审", _checklist_tasks(lot, member, sheet, place)),
         Section("详细评审（评分）", _marks_tasks(lot, sheet, place)),
     ]
     blocks = blocks_of(lot, sheet)

@@ -220,7 +220,7 @@ def decide(sheet: SheetState, stream: str, command: object, asked: Asked) -> tup
     lot, member = _place(stream, asked)
     match command:
         case SignIn():
-            return _sign_in(sheet, member, command)
+            return _sign_in(sheet, member, command, asked)
         case DeclareRecusal():
             return _declare(sheet, lot, command)
         case _:
@@ -295,11 +295,12 @@ def _place(stream: str, asked: Asked) -> tuple["LotState", "Member"]:
     return lot, member
 
 
-def _sign_in(sheet: SheetState, member: "Member", command: SignIn) -> tuple[SignedIn]:
+def _sign_in(sheet: SheetState, member: "Member", command: SignIn, asked: Asked) -> tuple[SignedIn]:
     if sheet.signed_in:
         raise Refused("signed-in-already", rule="signed-in-once", value=member.no)
-    if command.seat != member.seat:
-        raise Refused("wrong-seat", rule="seat-of-the-member", value=command.seat, limit=member.seat)
+    for seat in (command.seat, asked.actor.seat or command.seat):
+        if seat != member.seat:
+            raise Refused("wrong-seat", rule="seat-of-the-member", value=seat, limit=member.seat)
     return (SignedIn(command.seat),)
 
 

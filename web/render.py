@@ -99,6 +99,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         log=f"{node.settings.origin} #{node.recorder.log.size}",
         version=VERSION,
         live=live,
+        refresh="yes" if request.method == "GET" else "no",
     )
 
 

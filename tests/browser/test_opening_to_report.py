@@ -68,7 +68,7 @@ class Desk:
         # axe styles its own probes while it measures; pages' own inline styles show in the run without JavaScript.
         from_axe = self.javascript and "inline style" in message.text
         if message.type == "error" and not from_axe and "/live" not in (message.location or {}).get("url", ""):
-            self.problems.append(f"console: {message.text}")
+            self.problems.append(f"console: {message.text} {(message.location or {}).get('url', '')}")
 
     def open(self, path: str) -> None:
         self.page.goto(self.base + path)
@@ -233,10 +233,10 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
     reviewer.look()
     reviewer.page.locator(".crumbs a").last.click()
     reviewer.look()
-    expected = {"console: Failed to load resource: the server responded with a status of 422 (Unprocessable Entity)"}
-    expected |= {"console: Failed to load resource: the server responded with a status of 404 (Not Found)"}
+    # What the test itself provokes: a mark out of range, a page that is not there, a form sent again after going back.
+    provoked = re.compile(r"status of (422 .*/check|404 .*/desk/nothing|409 .*/sign)$")
     for desk in desks:
-        assert "\n".join(sorted(set(desk.problems) - expected)) == ""
+        assert "\n".join(sorted({one for one in desk.problems if not provoked.search(one)})) == ""
 
 
 def _a_wrong_mark_is_named_and_nothing_typed_is_lost(expert: Desk, ref: str) -> None:

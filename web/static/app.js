@@ -24,12 +24,15 @@
     const source = new EventSource("/live?topics=" + encodeURIComponent(topics));
     let wanted = false;
     let busy = false;
+    // A page that answered a form has no address of its own to fetch again; it only listens for the beat.
+    const refreshes = document.body.dataset.refresh === "yes";
     const refresh = async () => {
+      if (!refreshes) return;
       if (busy) { wanted = true; return; }
       busy = true;
       try {
-        const answer = await fetch(location.href, { headers: { "X-Part": "live" }, redirect: "error" });
-        if (answer.ok) {
+        const answer = await fetch(location.href, { headers: { "X-Part": "live" }, redirect: "follow" });
+        if (answer.ok && !answer.redirected) {
           const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
           for (const part of document.querySelectorAll("[data-part]")) {
             const other = fresh.querySelector('[data-part="' + part.dataset.part + '"]');

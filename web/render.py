@@ -99,7 +99,6 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         log=f"{node.settings.origin} #{node.recorder.log.size}",
         version=VERSION,
         live=live,
-        refresh="yes" if request.method == "GET" else "no",
     )
 
 
@@ -156,6 +155,7 @@ def page(
         .render(
             bar=bar,
             live=live,
+            refresh="yes" if request.method == "GET" else "no",
             here=request.path,
             title_prefix=title_prefix,
             request_id=request.get("id", ""),

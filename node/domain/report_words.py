@@ -123,11 +123,7 @@ def price_rule(method: "PriceMethod") -> tuple[str, ...]:
 
 def _benchmark_rule(method: "PriceMethod") -> tuple[str, ...]:
     said = [f"价格分满分 {method.full} 分"]
-    for row in method.outliers:
-        if row.high or row.low:
-            said.append(f"有效投标不少于 {row.n_min} 家时，去掉 {row.high} 个最高价和 {row.low} 个最低价")
-        elif len(method.outliers) > 1:
-            said.append(f"有效投标不少于 {row.n_min} 家时，不去掉报价")
+    said += _outliers(method)
     mixed = f"（最高投标限价×{method.w}＋平均价×（1－{method.w}））" if method.w else "平均价"
     factor = f"×（1－{method.k}）" if method.k else f"×{method.r}" if method.r else ""
     said.append(f"其余报价的算术平均值为平均价，评标基准价＝{mixed}{factor}")
@@ -141,6 +137,20 @@ def _benchmark_rule(method: "PriceMethod") -> tuple[str, ...]:
     if method.floor:
         said.append(f"最低得 {method.floor} 分")
     return (*said, *_rounded("价格分", method.round_score))
+
+
+def _outliers(method: "PriceMethod") -> list[str]:
+    """Return which prices leave, by the number of valid bids: of the rows that fit, the last one applies."""
+    said = []
+    for index, row in enumerate(method.outliers):
+        later = [one.n_min for one in method.outliers[index + 1 :]]
+        up_to = min(later) - 1 if later else None
+        if up_to is not None and up_to < row.n_min:
+            continue  # a later row always takes its place
+        count = f"不少于 {row.n_min} 家" if up_to is None else f"为 {row.n_min} 至 {up_to} 家"
+        leave = f"去掉 {row.high} 个最高价和 {row.low} 个最低价" if row.high or row.low else "不去掉报价"
+        said.append(f"有效投标{count}时，{leave}")
+    return said
 
 
 def _rounded(what: str, places: int) -> tuple[str, ...]:

@@ -1,15 +1,23 @@
-"""Lots that have come to their report: one with everything that a report must be able to say, and one of any size."""
+"""Lots that have come to their report: one with everything that a report must be able to say, and one of any size.
 
-from dataclasses import replace
+`python -m tests.data.sample_report` writes the golden texts of the documents anew; nothing else does.
+"""
+
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from node.domain import bidding, bond, evaluation, lot, notice, objection, opening, panel, project, scored, sheet
+from node.domain.report import evaluation_report, report_sha256
+from node.domain.report_opening import opening_record, opening_sha256
+from node.domain.report_sheet import score_sheet, sheet_sha256
 from node.domain.values import Head, Recorded
 from node.receipts import Receipt, number_of
 from sync.checkpoint import Checkpoint, sign
 from sync.note import Signer
 
+GOLDEN = Path(__file__).parent.parent / "golden"
 CHINA = timezone(timedelta(hours=8))
 ORIGIN = "dali.example/532924/room-1/a/e1"
 LOT_CODE = "E5329240000000001001001"
@@ -195,7 +203,7 @@ def ranked_lot() -> lot.LotState:
         evaluation.ClarificationRequested(2, "P-BBBB22", "请说明\n项目负责人在岗时间。"),
         evaluation.PriceCorrected(CORRECTED, 455_300_000, 455_330_000, "words-win、sum-of-lines-wins"),
     )
-    against = ("E1", "E2", "E4")
+    against = {(no, UNQUALIFIED) for no in ("E1", "E2", "E4")}
     checklists = tuple(
         evaluation.OpenedChecklist(
             who.no,
@@ -204,7 +212,7 @@ def ranked_lot() -> lot.LotState:
             (
                 sheet.CheckResult("F1", True, ""),
                 sheet.CheckResult(
-                    "Q1", not (ref == UNQUALIFIED and who.no in against), "资质等级不足" if ref == UNQUALIFIED else ""
+                    "Q1", (who.no, ref) not in against, "资质等级不足" if (who.no, ref) in against else ""
                 ),
             ),
         )
@@ -217,7 +225,9 @@ def ranked_lot() -> lot.LotState:
         "2026-03-25 13:00",
         evaluation.PreliminaryConcluded(checklists, _heads(members), accepted),
         evaluation.BidRejected(ABOVE, "zbt51-5", "投标报价高于最高投标限价", ()),
-        evaluation.BidRejected(UNQUALIFIED, "zbt51-3", "专业承包资质、安全生产许可证：资质等级不足", against),
+        evaluation.BidRejected(
+            UNQUALIFIED, "zbt51-3", "专业承包资质、安全生产许可证：资质等级不足", ("E1", "E2", "E4")
+        ),
     )
     opened = _opened(members, accepted, SCHEME)
     wrong = (*marks_of(0)[:2], sheet.CriterionMark("B1", 2_000, ""))
@@ -246,14 +256,19 @@ def reported_lot() -> lot.LotState:
 
 
 def large_lot(
-    bids: int = 20, seats: int = 7, criteria: int = 7, name: str = "第{}工程建设有限责任公司"
+    bids: int = 20,
+    seats: int = 7,
+    criteria: int = 7,
+    *,
+    name: str = "第{}工程建设有限责任公司",
+    price: notice.PriceMethod | None = None,
 ) -> lot.LotState:
     """A ranked lot of this size."""
     lines = tuple(
         notice.Criterion(f"T{n}", f"第{n}项施工组织与质量安全措施", "technical", "subjective", 800, 50, "按优劣评分")
         for n in range(1, criteria + 1)
     )
-    scheme = replace(SCHEME, criteria=lines, trim_from=7)
+    scheme = replace(SCHEME, criteria=lines, trim_from=7, price=price or SCHEME.price)
     members = tuple(member(f"E{n}") for n in range(1, seats + 1))
     refs = tuple(f"P-{n:04d}" for n in range(1, bids + 1))
     state = _issued(scheme, 900_000_000)
@@ -287,3 +302,38 @@ RECEIPT = Receipt(
     events=("evaluation.report-completed",),
     actor="operator:O-01@01",
 )
+
+
+def lines_of(record: Any, path: str = "") -> list[str]:
+    """Return every leaf of a record on a line of its own, after its path."""
+    if is_dataclass(record):
+        named = [
+            (f"{path}.{field.name}" if path else field.name, getattr(record, field.name)) for field in fields(record)
+        ]
+    elif isinstance(record, tuple):
+        named = [(f"{path}[{index}]", item) for index, item in enumerate(record)]
+        if not named:
+            return [f"{path}: ()"]
+    else:
+        return [f"{path}: {record!r}"]
+    return [line for place, item in named for line in lines_of(item, place)]
+
+
+def golden_texts() -> dict[str, str]:
+    """Return the documents of the sample lot as text, digest first, by the name of their golden file."""
+    report, record, member_sheet = (
+        evaluation_report(reported_lot()),
+        opening_record(opened_lot()),
+        score_sheet(ranked_lot(), "E3"),
+    )
+    made = {
+        "evaluation-report.txt": (report_sha256(report), report),
+        "opening-record.txt": (opening_sha256(record), record),
+        "score-sheet.txt": (sheet_sha256(member_sheet), member_sheet),
+    }
+    return {name: "\n".join([f"sha256: {digest.hex()}", *lines_of(one)]) + "\n" for name, (digest, one) in made.items()}
+
+
+if __name__ == "__main__":
+    for name, text in golden_texts().items():
+        (GOLDEN / name).write_text(text, encoding="utf-8")

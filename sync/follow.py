@@ -1,0 +1,249 @@
+"""Follow a log down: a node that may only dial reads a peer's log as tiles and keeps a verified copy (下行跟随).
+
+Before the first entry is stored, the roots of the complete packages of 256 and the last leaves are brought to the signed
+root over the part that is already here; so every bundle is checked by itself as it comes, a copy can stop anywhere and go
+on, and a history that leaves the one stored here is found before anything of it is kept.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from sync import wire
+from sync.checkpoint import Checkpoint, open_checkpoint
+from sync.endpoints import Database, MirroredLog, log_hash
+from sync.link import LinkFault, PeerLink
+from sync.log import has_log, head, open_log
+from sync.merkle import Frontier, leaf_hash
+from sync.mirror import Verified, leading_of, store_upload
+from sync.note import SignedNote, Signer
+from sync.replicate import Task
+from sync.status import LinkState
+from sync.tampered import Malformed, Problem, Tampered
+from sync.tiles import MAX_BUNDLE, WIDTH, decode_bundle, decode_tile, entries_path, tile_path
+from sync.witness import Misbehaviour, keep_evidence, newest_promise
+
+_TILE = WIDTH * 32
+_BATCH = 16  # bundles stored in one transaction
+_BATCH_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What is here of a followed log."""
+
+    size: int
+    frontier: Frontier
+    leading: Sequence[bytes]  # leaf hashes of the package that is not complete yet
+    known: Checkpoint  # newest checkpoint believed, of size 0 where there is none
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Verified against the signed root: the hash of every package that is still to come, and the last leaves."""
+
+    target: Checkpoint
+    first: int  # index of the first package
+    packages: tuple[bytes, ...]
+    tail: tuple[bytes, ...]
+
+
+def plan(copy: Copy, target: Checkpoint, packages: Sequence[bytes], tail: Sequence[bytes]) -> Plan:
+    """Return the plan to reach `target`, or raise Tampered (inconsistent-history) where it does not continue the copy. Pure.
+
+    `packages` are the claimed roots of the complete packages from that of entry `copy.size` on; `tail` the claimed leaves of
+    the last, incomplete one.
+    """
+    first, complete = copy.size // WIDTH, target.size // WIDTH
+    if len(packages) != complete - first or len(tail) != target.size % WIDTH:
+        raise ValueError(f"{len(packages)} packages and {len(tail)} leaves do not lead to {target.size}")
+    whole = Frontier(first, copy.frontier.hashes[: first.bit_count()]).extend(packages)
+    root = Frontier(target.size, (*whole.hashes, *Frontier().extend(tail).hashes)).root()
+    if root != target.root:
+        raise Tampered(
+            Problem.INCONSISTENT_HISTORY, target.origin, expected=target.root.hex(), got=root.hex(), detail="tiles"
+        )
+    if complete == first and tuple(tail[: len(copy.leading)]) != tuple(copy.leading):
+        raise Tampered(Problem.INCONSISTENT_HISTORY, target.origin, seq=copy.size, detail="entries here are not in it")
+    return Plan(target, first, tuple(packages), tuple(tail))
+
+
+def check_bundle(planned: Plan, copy: Copy, n: int, entries: Sequence[bytes]) -> list[bytes]:
+    """Return the leaf hashes of bundle `n`, all as planned; raise Tampered with the first entry that is not. Pure."""
+    leaves = [leaf_hash(entry) for entry in entries]
+    start = n * WIDTH
+    if n == planned.target.size // WIDTH:
+        good = tuple(leaves) == planned.tail
+    else:
+        good = len(leaves) == WIDTH and Frontier().extend(leaves).root() == planned.packages[n - planned.first]
+    if not good:
+        raise Tampered(Problem.CHANGED_ENTRY, planned.target.origin, seq=start, detail=entries_path(n))
+    if n == planned.first and leaves[: len(copy.leading)] != list(copy.leading):
+        raise Tampered(
+            Problem.INCONSISTENT_HISTORY, planned.target.origin, seq=start, detail="entries here are not in it"
+        )
+    return leaves
+
+
+class Pull(Task):
+    """Keeps a copy of a peer's log and cosigns it like a mirror; `stored(origin)` is called after each commit."""
+
+    def __init__(
+        self,
+        link: PeerLink,
+        db: Database,
+        *,
+        log: MirroredLog,
+        cosigner: Signer,
+        now_ms: Callable[[], int],
+        stored: Callable[[str], None],
+    ) -> None:
+        """Made once per log that is read; `run` is the task."""
+        super().__init__(link, db, log.vkey.name, "pull", now_ms)
+        self._log = log
+        self._cosigner = cosigner
+        self._stored = stored
+
+    async def _round(self) -> None:
+        note = await self._get("checkpoint", wire.MAX_CHECKPOINT_BODY)
+        if note is None:
+            self._show(LinkState.CURRENT, "the log is empty", contact=True, behind=0)
+            return
+        try:
+            opened = open_checkpoint(note, [self._log.vkey])
+        except Malformed as malformed:
+            raise LinkFault("unexpected-answer", f"no checkpoint: {malformed}") from malformed
+        target = opened.checkpoint
+        # Only the log's own signature is kept: other lines are whatever the peer likes to say.
+        own = [line for line in opened.note.signatures if line.name == target.origin]
+        kept = bytes(SignedNote(opened.note.text, tuple(own)))
+        copy = await self._db.write(self._copy)
+        if await self._contradicts(copy, target, kept):
+            return
+        if target.size > copy.size or (target.size == copy.size and copy.known.size < target.size):
+            self._show(LinkState.SENDING, contact=True, behind=target.size - copy.size)
+            await self._fetch(copy, target, kept)
+        self._show(LinkState.CURRENT, contact=True, behind=0)
+
+    def _copy(self, db: apsw.Connection) -> Copy:
+        log = open_log(db, self._origin)
+        known, note = newest_promise(db, log.log_id, self._origin)
+        return Copy(log.size, log.frontier, leading_of(db, self._origin, log.size), known, note)
+
+    async def _contradicts(self, copy: Copy, target: Checkpoint, note: bytes) -> bool:
+        """Compare with what is held; keep and raise provable branches, and tell whether there is nothing to fetch."""
+        frozen = await self._db.read(lambda db: head(db, self._origin).frozen if has_log(db, self._origin) else None)
+        if frozen is not None:
+            self._show(LinkState.TAMPERED, f"frozen: {frozen}", contact=True)
+            return True
+        same = copy.known if target.size == copy.known.size else None
+        if target.size == copy.size:
+            same = Checkpoint(self._origin, copy.size, copy.frontier.root())
+        if same is not None and same.size and same.root != target.root:
+            await self._keep(copy, Problem.TWO_BRANCHES, note, freeze=True)
+            raise Tampered(Problem.TWO_BRANCHES, self._origin, expected=same.root.hex(), got=target.root.hex())
+        if target.size < copy.known.size:
+            self._show(
+                LinkState.SENDING,
+                f"the peer shows {target.size} entries, it has signed {copy.known.size}",
+                contact=True,
+                behind=max(copy.known.size - copy.size, 0),
+            )
+            return True
+        return False
+
+    async def _keep(self, copy: Copy, problem: Problem, note: bytes, *, freeze: bool) -> None:
+        found = Misbehaviour(self._origin, problem, copy.note, note, b"", self._link.node, self._now_ms())
+        await self._db.write(lambda db: keep_evidence(db, found, freeze=freeze))
+
+    async def _fetch(self, copy: Copy, target: Checkpoint, note: bytes) -> None:
+        first, complete = copy.size // WIDTH, target.size // WIDTH
+        packages: list[bytes] = []
+        for n in range(first // WIDTH, -(-complete // WIDTH)):
+            width = min(complete - n * WIDTH, WIDTH)
+            tile = await self._tile(tile_path(1, n, width), width)
+            packages += tile[max(first - n * WIDTH, 0) :]
+        rest = target.size % WIDTH
+        tail = await self._tile(tile_path(0, complete, rest), rest) if rest else []
+        try:
+            planned = plan(copy, target, packages, tail)
+        except Tampered:
+            # The tiles may be the peer's lie about an honest checkpoint: evidence, but only the owner's freezes its log.
+            if copy.known.size:
+                await self._keep(copy, Problem.INCONSISTENT_HISTORY, note, freeze=self._link.node == self._log.node)
+            raise
+        await self._db.write(lambda db: self._promise(db, target, note))
+        bodies: list[bytes] = []
+        leaves: list[bytes] = []
+        size, start = 0, copy.size
+        for n in range(first, complete + (1 if rest else 0)):
+            bundle = await self._must(entries_path(n, WIDTH if n < complete else rest), MAX_BUNDLE)
+            try:
+                entries = decode_bundle(bundle)
+            except Malformed as malformed:
+                raise LinkFault("unexpected-answer", f"bundle {n}: {malformed}") from malformed
+            new = max(copy.size - n * WIDTH, 0)
+            leaves += check_bundle(planned, copy, n, entries)[new:]
+            bodies += entries[new:]
+            size += len(bundle)
+            if len(bodies) >= _BATCH * WIDTH or size > _BATCH_BYTES:
+                await self._store(Verified(target, start, bodies, leaves))
+                start, size, bodies, leaves = start + len(bodies), 0, [], []
+        await self._store(Verified(target, start, bodies, leaves))
+
+    async def _store(self, verified: Verified) -> None:
+        if not verified.bodies and verified.start < verified.promise.size:
+            return
+        answer = await self._db.write(
+            lambda db: store_upload(db, verified, cosigner=self._cosigner, now_ms=self._now_ms())
+        )
+        if answer.status not in {200, 202}:
+            raise LinkFault("busy", "the copy was changed meanwhile")
+        self._stored(self._origin)
+        behind = verified.promise.size - verified.start - len(verified.bodies)
+        self._show(LinkState.SENDING, contact=True, behind=behind)
+
+    def _promise(self, db: apsw.Connection, target: Checkpoint, note: bytes) -> None:
+        log = open_log(db, self._origin)
+        db.execute(
+            "INSERT OR IGNORE INTO promises (log_id, size, root, note) VALUES (?, ?, ?, ?)",
+            (log.log_id, target.size, target.root, note),
+        )
+
+    async def _tile(self, path: str, width: int) -> list[bytes]:
+        try:
+            tile = decode_tile(await self._must(path, _TILE))
+        except Malformed as malformed:
+            raise LinkFault("unexpected-answer", f"{path}: {malformed}") from malformed
+        if len(tile) != width:
+            raise LinkFault("unexpected-answer", f"{path} is {len(tile)} wide")
+        return tile
+
+    async def _must(self, path: str, limit: int) -> bytes:
+        body = await self._get(path, limit)
+        if body is None:
+            raise LinkFault("unexpected-answer", f"{path} is not there")
+        return body
+
+    async def _get(self, path: str, limit: int) -> bytes | None:
+        reply = await self._link.get(f"/log/{log_hash(self._origin)}/{path}", limit=limit)
+        if reply.status == 404:
+            return None
+        if reply.status != 200:
+            raise reply.unexpected()
+        return reply.body
+
+
+def pull_log(
+    link: PeerLink,
+    db: Database,
+    *,
+    log: MirroredLog,
+    cosigner: Signer,
+    now_ms: Callable[[], int],
+    stored: Callable[[str], None] = lambda _origin: None,
+) -> Pull:
+    """Return the task that follows a peer's log; start it with `asyncio.create_task(pull.run())`."""
+    return Pull(link, db, log=log, cosigner=cosigner, now_ms=now_ms, stored=stored)

@@ -130,7 +130,7 @@ def ranking(lot: "LotState", marks: Marks) -> RankingComputed:
     documents, scheme = lot.notice.documents, _scheme(lot)
     control_fen = documents.control_price_fen if documents else 0
     terms = price_terms(scheme.price, control_fen or None)
-    prices = {ref: _price_fen(lot, ref) for ref in lot.standing_refs}
+    prices = {ref: price_fen(lot, ref) for ref in lot.standing_refs}
     scores = score_prices(terms, [PricedBid(ref=ref, price_fen=fen) for ref, fen in prices.items()])
     by_price = {one.ref: one for one in scores.scored}
     places = max(PLACES, scheme.price.round_score)
@@ -165,7 +165,8 @@ def ranking(lot: "LotState", marks: Marks) -> RankingComputed:
     )
 
 
-def _price_fen(lot: "LotState", ref: str) -> int:
+def price_fen(lot: "LotState", ref: str) -> int:
+    """Return the price in fen that the evaluation uses for an opened bid: corrected, where a correction was accepted."""
     content = lot.opening.content(ref)
     if content is None:
         raise Refused("unknown-bid", rule="bid-was-opened", value=ref)

@@ -13,6 +13,7 @@ from tests.domain.lot_story import REFS, Story
 KEY = b"k" * 32
 START = evaluation.StartEvaluation(sha256(KEY).digest(), (("a", b"wrap a"), ("b", b"wrap b")))
 NUMBERS = ("E1", "E2", "E3", "E4", "E5")
+WRONG_WORDS = replace(s.content(REFS[1], s.PRICES[REFS[1]]), price_words="玖佰贰拾万元整")
 NO_CONFLICT = sheet.DeclareRecusal(False, "")
 SIGN = sheet.SignSheet("本人独立评审，对评分负责")
 DIGEST = b"\x07" * 32
@@ -171,12 +172,38 @@ def present(session: Session | None = None) -> Session:
     return session.operator(panel.ElectChair("E1"))
 
 
+def seated(session: Session, no: str) -> Session:
+    """A successor arrives."""
+    return session.act(no, sheet.SignIn(f"seat-{no}"), NO_CONFLICT)
+
+
 def started(session: Session | None = None) -> Session:
     return present(session).operator(START)
 
 
 def checked(session: Session | None = None) -> Session:
     return started(session).everybody(*(passes(ref) for ref in REFS))
+
+
+def unchecked(no: str, ref: str) -> Session:
+    """One checklist is not there yet."""
+    session = started()
+    for member in session.sitting:
+        session.act(member, *(passes(one) for one in REFS if (member, one) != (no, ref)))
+    return session
+
+
+def asking(session: Session) -> Session:
+    command = evaluation.RequestClarification(REFS[0], "请说明工期安排")
+    return session.given(*session.when(command, Role.EXPERT, "X-E2"), by=Role.EXPERT)
+
+
+def without_c() -> Session:
+    """Three of five find bid C not qualified."""
+    session = checked()
+    for no in ("E1", "E2", "E3"):
+        session.act(no, rejects(REFS[2]))
+    return session.operator(session.concluding())
 
 
 def concluded(session: Session | None = None) -> Session:

@@ -32,6 +32,7 @@ from tests.domain.evaluation_story import (
     rejects,
     signed,
     started,
+    without_c,
 )
 from tests.domain.lot_story import D32, REFS
 
@@ -45,18 +46,6 @@ SEALED: dict[str, Any] = {
 }
 ELSEWHERE = {"node": "b"}
 STRANGER = {"actor": Actor("X-E2", Role.EXPERT)}
-
-
-def withdrawn(session: Session, *numbers: str) -> Session:
-    """These members have everything rejected for bid C."""
-    for no in numbers:
-        session.act(no, rejects(C))
-    return session
-
-
-def rejected_by_three() -> Session:
-    session = withdrawn(checked(), "E1", "E2", "E3")
-    return session.operator(session.concluding())
 
 
 # sentence; given; E1's command; changes of the asking; code
@@ -144,7 +133,7 @@ REFUSED: list[tuple[str, Callable[[], Session], Any, dict[str, Any], str]] = [
     ("after the conclusion no checklist changes", concluded, rejects(A), {}, "preliminary-concluded"),
     ("before the conclusion nothing is marked", checked, marks(A, 3850), {}, "preliminary-open"),
     ("before the conclusion nothing is signed", checked, SIGN, {}, "preliminary-open"),
-    ("what is out is not marked", rejected_by_three, marks(C, 3850), {}, "bid-not-evaluated"),
+    ("what is out is not marked", without_c, marks(C, 3850), {}, "bid-not-evaluated"),
     ("every criterion has a mark", concluded, replace(marks(A, 1), marks=marks(A, 1).marks[:1]), {}, "item-missing"),
     (
         "no criterion has two marks",

@@ -36,6 +36,7 @@ class Front:
     lot_name: str
     lot_code: str
     author: str
+    made_at: str  # civil time of China, as in ISO 8601
     fingerprint: tuple[str, ...]  # lines of groups of four
     receipt: str
     checkpoint_time: str
@@ -137,6 +138,7 @@ def _paper(
         lot_name=registered.lot_name,
         lot_code=registered.lot_code,
         author=registered.agency_name or registered.tenderer_name,
+        made_at=civil(made_at_ms).replace(" ", "T") + "+08:00",
         fingerprint=fingerprint_lines(digest),
         receipt=number,
         checkpoint_time=civil(proof.receipt.at_ms if proof.receipt else made_at_ms),

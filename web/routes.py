@@ -2,7 +2,8 @@
 
 account     / /sign-in /sign-out /demo/sign-in /help /receipts/<number> /healthz
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
-expert      /expert /expert/lots/<lot>[/sign-in|recusal|checklist/<ref>|marks/<ref>|recheck/<ref>|sheet|sign|report|done]
+expert      /expert /expert/lots/<lot>[/sign-in|recusal|sheet|sign|report|done]
+expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarification
 papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-proof /prefecture/logs/<hex origin>/bundle.zip
 prefecture  /prefecture[/logs/<hex origin>[/<seq>]|/lots/<lot>[/reviewed]|/findings/<lot>/<no>] /desk/findings/<lot>/<no>
 public      /public[/lots/<lot>|/verify]
@@ -11,7 +12,7 @@ live        /live
 
 from aiohttp.web import Application, get
 
-from web import account, desk, expert, papers, prefecture, public
+from web import account, desk, expert, expert_bids, papers, prefecture, public
 from web.live import live
 
 
@@ -24,3 +25,4 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(public.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(expert.routes)
+    app.router.add_routes(expert_bids.routes)

@@ -1,4 +1,4 @@
-"""What a committee member sees of the own sheet (评分表): tasks, one bid's form, the whole sheet, the recheck.
+"""What a committee member sees of the own sheet (评分表): the seat, the bids, one bid's lines, the whole sheet.
 
 Pure: states in, frozen models out. Nothing here can hold another member's marks, because only the own sheet goes in.
 """
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.domain.evaluation import OpenedChecklist, OpenedMarks
-from node.domain.lot import LotState, blocked
+from node.domain.lot import LotState
 from node.domain.notice import Criterion, Scheme
 from node.domain.panel import Member
-from node.domain.sheet import SheetState, Submission, unmarked_of
+from node.domain.sheet import SheetState, Submission
 from node.domain.values import Actor, Role
 
 NOT_STARTED, SUBMITTED, CHANGED, NOT_APPLICABLE = "未开始", "已提交", "已修改", "不适用"
@@ -48,40 +48,8 @@ class Bid:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One line of the task list. `url` "" while it cannot be done."""
-
-    title: str
-    word: str
-    url: str
-    hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """The tasks of one part of the work."""
-
-    title: str
-    tasks: tuple[Task, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TaskList:
-    """Everything the member has to do, and what stands before the signature."""
-
-    place: Place
-    sections: tuple[Section, ...]
-    blocks: tuple[str, ...]
-    standstill: str
-    next_url: str
-    next_title: str
-    recused: bool
-    done: bool
-
-
-@dataclass(frozen=True, slots=True)
 class CriterionLine:
-    """One criterion of a marks form: what is asked, what was typed, what is wrong with it."""
+    """One criterion of a marks form: what is asked, and what the field holds."""
 
     no: str
     name: str
@@ -91,8 +59,6 @@ class CriterionLine:
     step_centi: int
     standard: str
     value: str = ""
-    reason: str = ""
-    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +68,6 @@ class CheckLine:
     no: str
     kind: str
     name: str
-    outcome: str = ""  # "" | pass | fail
-    reason: str = ""
-    error: str = ""
-    reason_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +108,13 @@ class ReviewRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Recheck:
-    """What the recheck asks this member to look at again on one bid."""
+class Question:
+    """One question of the committee to a bidder; `answer` "" while there is none."""
 
-    bid: Bid
-    lines: tuple[CriterionLine, ...]
-    done: bool
+    no: int
+    label: str
+    text: str
+    answer: str
 
 
 def member_of(lot: LotState, actor: Actor) -> Member | None:
@@ -208,125 +171,30 @@ def word_of(submission: Submission | None) -> str:
     return SUBMITTED if submission.revision == 1 else CHANGED
 
 
-def _checklist_tasks(lot: LotState, member: Member, sheet: SheetState, place: Place) -> tuple[Task, ...]:
-    doable = lot.evaluation.started and not lot.evaluation.concluded
-    hint = "初步评审已结束" if lot.evaluation.concluded else "" if doable else "评标开始后可以填写"
-    tasks = []
-    for bid in bids_of(lot):
-        word = word_of(sheet.checklist(bid.ref))
-        if doable and lot.evaluation.checklist_opened(member.no, bid.ref):  # the review was reopened for somebody else
-            tasks.append(Task(bid.label, word, "", "已公开，不能再改"))
-        else:
-            tasks.append(Task(bid.label, word, f"{place.url}/checklist/{bid.ref}" if doable else "", hint))
-    return tuple(tasks)
-
-
-def _marks_tasks(lot: LotState, sheet: SheetState, place: Place) -> tuple[Task, ...]:
-    if not lot.evaluation.concluded:
-        return tuple(Task(bid.label, NOT_STARTED, "", "初步评审结束后可以评分") for bid in bids_of(lot))
-    tasks = []
-    for bid in bids_of(lot):
-        if bid.rejected:
-            tasks.append(Task(bid.label, NOT_APPLICABLE, "", f"已否决：{bid.reason}"))
-            continue
-        scheme = scheme_of(lot)
-        if scheme is None or not scheme.criteria:
-            tasks.append(Task(bid.label, NOT_APPLICABLE, "", "评标办法没有评分项"))
-            continue
-        doable = bid.ref not in sheet.signed_refs and not lot.evaluation.closed
-        url = f"{place.url}/marks/{bid.ref}" if doable else ""
-        tasks.append(Task(bid.label, word_of(sheet.marked(bid.ref)), url, "" if doable else "评分表已签字"))
-    return tuple(tasks)
-
-
-def blocks_of(lot: LotState, sheet: SheetState) -> tuple[str, ...]:
-    """Return, in sentences, what stands before the signature of the sheet."""
-    if sheet.signed:
-        return ()
-    if not lot.evaluation.started:
-        return ("评标尚未开始。",)
-    names = {bid.ref: bid.label for bid in bids_of(lot)}
-    if not lot.evaluation.concluded:
-        left = [label for ref, label in names.items() if sheet.checklist(ref) is None]
-        if left:
-            return (f"尚未提交初步评审：{'、'.join(left)}。",)
-        return ("等待其他成员完成初步评审，由工作人员汇总后开始评分。",)
-    left = [names[ref] for ref in unmarked_of(lot, sheet)]
-    return (f"尚未提交评分：{'、'.join(left)}。",) if left else ()
-
-
-def recheck_of(lot: LotState, member: Member, sheet: SheetState) -> tuple[Recheck, ...]:
-    """Return what the recheck asks of this member, by bid; `done` once every named criterion was corrected or confirmed."""
+def bidder_names(lot: LotState) -> tuple[str, ...]:
+    """Return whose bids were opened, for the recusal; in an order that says nothing where the review is blind."""
+    names = tuple(one.content.bidder_name for one in lot.opening.opened)
     scheme = scheme_of(lot)
-    if scheme is None or lot.evaluation.ranked:
-        return ()
-    asked_for: dict[str, set[str]] = {}
-    for one in lot.evaluation.inconsistencies:
-        if member.no in one.members:
-            asked_for.setdefault(one.ref, set()).add(one.criterion)
-    found = []
-    for bid in bids_of(lot):
-        named = asked_for.get(bid.ref, set())
-        if not named:
-            continue
-        corrected = {mark.criterion for one in sheet.corrections if one.ref == bid.ref for mark in one.marks}
-        lines = tuple(criterion_line(one) for one in scheme.criteria if one.no in named)
-        found.append(Recheck(bid, lines, done=named <= corrected))
-    return tuple(found)
+    return tuple(sorted(names)) if scheme is not None and scheme.blind else names
 
 
-def task_list(lot: LotState, member: Member, sheet: SheetState) -> TaskList:
-    """Return everything this member has to do in this lot."""
-    place = place_of(lot, member)
-    sections = [
-        Section("初步评审", _checklist_tasks(lot, member, sheet, place)),
-        Section("详细评审（评分）", _marks_tasks(lot, sheet, place)),
-    ]
-    blocks = blocks_of(lot, sheet)
-    rechecks = recheck_of(lot, member, sheet)
-    if rechecks:
-        tasks = tuple(
-            Task(one.bid.label, CHANGED if one.done else NOT_STARTED, f"{place.url}/recheck/{one.bid.ref}")
-            for one in rechecks
-        )
-        sections.append(Section("评分复核", tasks))
-        left = [one.bid.label for one in rechecks if not one.done]
-        if left and not sheet.signed:
-            blocks = (*blocks, f"尚未复核：{'、'.join(left)}。")
-    signing = _signing_task(lot, sheet, place, blocks)
-    sections.append(Section("签字", (signing, _report_task(lot, sheet, place))))
-    doable = [task for section in sections for task in section.tasks if task.url and task.word == NOT_STARTED]
-    upcoming = doable[0] if doable else None
-    standstill = {"suspended": "程序已中止，暂时不能填写。", "": ""}.get(blocked(lot), "")
-    return TaskList(
-        place=place,
-        sections=tuple(sections),
-        blocks=blocks,
-        standstill=standstill,
-        next_url=upcoming.url if upcoming else "",
-        next_title=upcoming.title if upcoming else "",
-        recused=bool(sheet.conflict),
-        done=bool(sheet.report_word),
+def questions_of(lot: LotState) -> tuple[Question, ...]:
+    """Return the committee's questions to bidders, with the answers that came."""
+    labels = {bid.ref: bid.label for bid in bids_of(lot)}
+    answers = {one.no: one.text for one in lot.evaluation.answers}
+    return tuple(
+        Question(one.no, labels.get(one.ref, one.ref), one.text, answers.get(one.no, ""))
+        for one in lot.evaluation.questions
     )
 
 
-def _signing_task(lot: LotState, sheet: SheetState, place: Place, blocks: tuple[str, ...]) -> Task:
-    if sheet.signed:
-        return Task("评分表签字", "已签字", "")
-    ready = lot.evaluation.concluded and not blocks
-    return Task(
-        "评分表签字", NOT_STARTED, f"{place.url}/sign" if ready else "", "" if ready else "完成以上任务后可以签字"
-    )
+def check_lines(lot: LotState) -> tuple[CheckLine, ...]:
+    """Return the lines of the preliminary review."""
+    scheme = scheme_of(lot)
+    return tuple(CheckLine(one.no, one.kind, one.name) for one in scheme.checks) if scheme else ()
 
 
-def _report_task(lot: LotState, sheet: SheetState, place: Place) -> Task:
-    if sheet.report_word:
-        return Task("评标报告", {"agree": "同意", "dissent": "有不同意见", "silent": "不签署"}[sheet.report_word], "")
-    ready = lot.evaluation.ranked and not lot.evaluation.reported_at_ms
-    return Task("评标报告", NOT_STARTED, f"{place.url}/report" if ready else "", "" if ready else "排序完成后可以签署")
-
-
-def criterion_line(criterion: Criterion, value: str = "", reason: str = "", error: str = "") -> CriterionLine:
+def criterion_line(criterion: Criterion, value: str = "") -> CriterionLine:
     """Return one line of a marks form."""
     return CriterionLine(
         no=criterion.no,
@@ -337,8 +205,6 @@ def criterion_line(criterion: Criterion, value: str = "", reason: str = "", erro
         step_centi=criterion.step_centi,
         standard=criterion.standard,
         value=value,
-        reason=reason,
-        error=error,
     )
 
 

@@ -7,7 +7,7 @@ from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 from node.domain import incident, project, review
 from node.domain.bidding import SubmitBid
 from node.domain.duties import DUTIES
-from node.domain.lot import LotState
+from node.domain.lot import LotState, blocked
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.domain.values import Role
@@ -18,7 +18,7 @@ from node.views import lot_page
 from node.views import project as project_view
 from node.views import review as review_view
 from web import words
-from web.desk_acts import ACTS, BY_SLUG, Act
+from web.desk_acts import BY_SLUG, Act, acts_for
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
 from web.keys import NODE
 from web.render import new_command_id, page
@@ -149,6 +149,11 @@ async def register(request: Request) -> Response:
     raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk/lots/{command.lot_code}")
 
 
+def open_for_bids(state: LotState) -> bool:
+    """Whether sealed bid files may be handed in, as far as a page can tell; the rules decide."""
+    return state.notice.published is not None and not state.opening.started and not blocked(state)
+
+
 @routes.get("/desk/lots/{lot}")
 @desk_only
 async def lot(request: Request) -> Response:
@@ -159,7 +164,7 @@ async def lot(request: Request) -> Response:
     sheets = {}
     for member in state.panel.members:
         sheets[member.no] = await node.state(f"sheet/{state.lot_code}/{state.round_no}/{member.no}")
-    offered = [act for act in ACTS if act.may(role) and act.offered(state)]
+    offered = acts_for(state, role)
     model = lot_page.lot_page(state, profile, sheets, role)
     return page(
         request,
@@ -167,7 +172,7 @@ async def lot(request: Request) -> Response:
         live=f"lot/{state.lot_code},log",
         model=model,
         acts=offered,
-        may_take_bids=role in DUTIES[SubmitBid] and state.notice.published is not None and not state.opening.started,
+        may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
     )
 
 

@@ -733,3 +733,30 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
 
 
 BY_SLUG = {act.slug: act for act in ACTS}
+
+# What can still be done while the lot stands still or has ended; everything, where it does neither.
+_LEFT: dict[str, frozenset[str]] = {
+    "archived": frozenset(),
+    "terminated": frozenset({"archive"}),
+    "round-failed": frozenset({"retender", "termination", "archive"}),
+    "scrapped": frozenset({"retender", "termination", "archive"}),
+    "suspended": frozenset({"resume", "termination", "objection", "objection-answer"}),
+    "objection": frozenset(
+        {
+            "objection",
+            "objection-answer",
+            "suspend",
+            "amendment",
+            "notice-withdrawal",
+            "termination",
+            "scrap",
+            "winner-refusal",
+        }
+    ),
+}
+
+
+def acts_for(lot: LotState, role: Role) -> list[Act]:
+    """Return the acts that a role can do with a lot now."""
+    why = blocked(lot)
+    return [act for act in ACTS if act.may(role) and act.offered(lot) and (not why or act.slug in _LEFT[why])]

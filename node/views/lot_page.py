@@ -163,7 +163,15 @@ def _steps(lot: LotState, profile: Profile) -> tuple[Step, ...]:
     order = [one.code for one in shown]
     now = stage(lot)
     at = order.index(now) if now in order else -1
-    return tuple(Step(one.number, one.name, index <= at, index == at) for index, one in enumerate(shown))
+    skipped = set()
+    if not lot.notice.amendments:
+        skipped.add("clarified")
+    if not any(one.kind == "documents" for one in lot.objections.raised):
+        skipped.add("objected_docs")
+    return tuple(
+        Step(one.number, one.name, index <= at and one.code not in skipped, index == at)
+        for index, one in enumerate(shown)
+    )
 
 
 def name_of(lot: LotState, ref: str) -> str:

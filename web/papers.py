@@ -1,6 +1,8 @@
 """Documents for download: PDFs of a lot, bundles and proofs of a log."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 import apsw
 from aiohttp.web import Request, Response, RouteTableDef
@@ -11,11 +13,13 @@ from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.domain.values import Role
 from node.node import Node
+from node.receipts import number_of
 from node.views import log as log_view
+from sync.checkpoint import read
 from sync.log import origins
 from sync.policy import Policy
 from web.keys import NODE
-from web.reports import evaluation_pdf, opening_pdf
+from web.reports import evaluation_pdf, opening_pdf, score_sheet_pdf
 from web.security import for_roles, not_found
 
 routes = RouteTableDef()
@@ -25,6 +29,7 @@ _DESK = for_roles(Role.TENDERER, Role.AGENCY, Role.OPERATOR, Role.SUPERVISOR, Ro
 _LAST_EVENT = {
     "report": ("evaluation.report-completed", "evaluation.ranking-computed"),
     "opening": ("opening.opening-confirmed", "opening.opening-started"),
+    "sheet": ("evaluation.ranking-computed", "evaluation.scoring-closed"),
 }
 
 
@@ -58,18 +63,27 @@ def _file(data: bytes, kind: str, name: str) -> Response:
 @routes.get("/desk/lots/{lot}/papers/{paper}.pdf")
 @_DESK
 async def paper(request: Request) -> Response:
-    """Render one document of a lot from its log."""
+    """Render one document of a lot from its log: report, opening, or sheet-<member number>."""
     node = request.app[NODE]
     lot = await node.state(lot_stream(request.match_info["lot"]))
-    make = {"report": evaluation_pdf, "opening": opening_pdf}.get(request.match_info["paper"])
-    if not isinstance(lot, LotState) or lot.project.lot is None or make is None:
+    name = request.match_info["paper"]
+    kind, _, member_no = name.partition("-")
+    papers: dict[str, Callable[..., bytes]] = {
+        "report": evaluation_pdf,
+        "opening": opening_pdf,
+        "sheet": partial(score_sheet_pdf, member_no),
+    }
+    make = papers.get(kind)
+    if not isinstance(lot, LotState) or lot.project.lot is None or make is None or bool(member_no) != (kind == "sheet"):
         return not_found()
     owner = await node.origin_of(lot_stream(lot.lot_code))
     if owner != node.settings.origin:
         raise Refused("not-owner", rule="papers-of-the-owner", value=node.settings.origin, limit=owner)
-    attached, note = await evidence(node, lot.lot_code, request.match_info["paper"])
-    pdf = await asyncio.to_thread(make, lot, attached, note)
-    return _file(pdf, "application/pdf", f"{request.match_info['paper']}-{lot.lot_code}.pdf")
+    attached, note = await evidence(node, lot.lot_code, kind)
+    held, _ = read(note)
+    receipt = await node.receipt(number_of(held.origin, held.size - 1))
+    pdf = await asyncio.to_thread(make, lot, attached, note, receipt=receipt)
+    return _file(pdf, "application/pdf", f"{name}-{lot.lot_code}.pdf")
 
 
 @routes.get("/public/proofs/{number}.tlog-proof")

@@ -111,7 +111,7 @@ def opening_pdf(lot: LotState, bundle: bytes, note: bytes, *, receipt: Receipt |
 
 
 def score_sheet_pdf(
-    lot: LotState, member_no: str, bundle: bytes, note: bytes, *, receipt: Receipt | None = None
+    member_no: str, lot: LotState, bundle: bytes, note: bytes, *, receipt: Receipt | None = None
 ) -> bytes:
     """Return one member's score sheet. Raises Refused before the close of scoring."""
     sheet = score_sheet(lot, member_no)

@@ -45,7 +45,7 @@ def paper(name: str) -> bytes:
         case "opening":
             return opening_pdf(opened_lot(), BUNDLE, NOTE, receipt=RECEIPT)
         case "sheet":
-            return score_sheet_pdf(ranked_lot(), "E3", BUNDLE, NOTE, receipt=RECEIPT)
+            return score_sheet_pdf("E3", ranked_lot(), BUNDLE, NOTE, receipt=RECEIPT)
         case "large":
             return evaluation_pdf(large_lot(20, 7, 2), BUNDLE, NOTE)
         case _:
@@ -208,7 +208,7 @@ def test_papers_are_refused_before_their_time() -> None:
     with pytest.raises(Refused):
         evaluation_pdf(opened_lot(), BUNDLE, NOTE)
     with pytest.raises(Refused):
-        score_sheet_pdf(opened_lot(), "E1", BUNDLE, NOTE)
+        score_sheet_pdf("E1", opened_lot(), BUNDLE, NOTE)
 
 
 # -- fonts ---------------------------------------------------------------------------------------------------------------

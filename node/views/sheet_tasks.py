@@ -161,7 +161,9 @@ def task_list(lot: LotState, member: Member, sheet: SheetState) -> TaskList:
     sections.append(Section("签字", (signing, _report_task(lot, sheet, place))))
     if standstill_of(lot):
         sections = [Section(one.title, tuple(replace(task, url="") for task in one.tasks)) for one in sections]
-    doable = [task for section in sections for task in section.tasks if task.url and task.word == NOT_STARTED]
+    doable = [
+        (section, task) for section in sections for task in section.tasks if task.url and task.word == NOT_STARTED
+    ]
     upcoming = doable[0] if doable else None
     standstill = standstill_of(lot)
     return TaskList(
@@ -169,8 +171,8 @@ def task_list(lot: LotState, member: Member, sheet: SheetState) -> TaskList:
         sections=tuple(sections),
         blocks=blocks,
         standstill=standstill,
-        next_url=upcoming.url if upcoming else "",
-        next_title=upcoming.title if upcoming else "",
+        next_url=upcoming[1].url if upcoming else "",
+        next_title=f"{upcoming[0].title}：{upcoming[1].title}" if upcoming else "",
         recused=bool(sheet.conflict),
         done=bool(sheet.report_word),
     )

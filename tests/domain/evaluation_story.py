@@ -235,3 +235,11 @@ def rechecked() -> Session:
     """E5 differs from the others on the objective item of one bid: a recheck is ordered."""
     session = marked().act("E5", marks(REFS[1], 3700, 2000)).everybody(SIGN)
     return session.operator(session.closing())
+
+
+def rejected(session: Session) -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {one.ref: (one.ground, one.members) for one in session.state.evaluation.rejections}
+
+
+def events_of(session: Session, kind: type) -> list[Any]:
+    return [event for _, event in session.log if isinstance(event, kind)]

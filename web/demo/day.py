@@ -345,6 +345,16 @@ class Day:
         self._wait_seats("✓ 已签字", len(cast.MEMBERS))
         self.say("签字", "七名成员在评分表上签字")
 
+    def score(self) -> None:
+        """Everybody marks and signs, with nothing going wrong: what the day with its outage must come out equal to."""
+        scored = [(index, ref) for index, ref in self._standing() if not cast.BIDDERS[index].fate]
+        self.at("2026-03-25 10:25")
+        for member_index, member in enumerate(cast.MEMBERS):
+            for company_index, ref in scored:
+                self._mark(member_index, company_index, ref)
+            self._expert(member, "sign", {"confirm": "yes"})
+        self._wait_seats("✓ 已签字", len(cast.MEMBERS))
+
     def result(self) -> None:
         """Close, rank, sign the report."""
         self.at("2026-03-25 14:00")

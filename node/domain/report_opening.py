@@ -114,7 +114,8 @@ def _line(lot: "LotState", no: int, ref: str) -> OpeningLine:
     if content is not None:
         outcome = "已解密、已唱标" if ref in lot.opening.announced else "已解密"
     elif failed is not None:
-        outcome = f"解密失败：{words.FAULTS[failed.fault]}（{failed.reason}），{words.EFFECTS[failed.effect]}"
+        why = words.UNREADABLE.get(failed.reason, failed.reason)
+        outcome = f"解密失败：{words.FAULTS[failed.fault]}（{why}），{words.EFFECTS[failed.effect]}"
     return OpeningLine(
         no=no,
         ref=ref,

@@ -33,6 +33,14 @@ GROUNDS = {
     "zbt51-7": "（七）投标人有串通投标、弄虚作假、行贿等违法行为",
 }
 FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因"}
+# Why a seal did not open: codes of the envelope and of the room.
+UNREADABLE = {
+    "corrupt": "文件损坏",
+    "not-a-recipient": "文件不是向本开标室加密的",
+    "wrong-context": "文件不属于本标段、本次招标或者本投标人",
+    "no-room-key": "开标室私钥不可用",
+    "stored-file-damaged": "所存文件已损坏",
+}
 EFFECTS = {"revoked": "视为撤销其投标文件", "withdrawn": "视为撤回其投标文件"}
 BOND_FORMS = {
     "transfer": "转账",

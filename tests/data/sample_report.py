@@ -169,7 +169,7 @@ def opened_lot() -> lot.LotState:
     for ref, name, price_fen, price_words in BIDDERS:
         if ref == UNREADABLE:
             failed = opening.BidDecryptionFailed(
-                ref, "bidder", "文件损坏", "revoked", replace(_bond(ref), verdict="late")
+                ref, "bidder", "corrupt", "revoked", replace(_bond(ref), verdict="late")
             )
             state = _fold(state, "2026-03-25 09:35", failed)
         else:

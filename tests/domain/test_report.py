@@ -342,3 +342,12 @@ def test_corrections_of_price_are_told_in_words() -> None:
     corrected = next(one for one in REPORT.compliant if one.price != one.evaluated)
     assert corrected.correction == "大写与小写不一致，以大写为准；总价与各项合价之和不一致，以合价之和为准"
     assert set(words.CORRECTIONS) == {str(rule) for rule in CorrectionRule}
+
+
+def test_every_reason_for_an_unreadable_bid_has_its_words() -> None:
+    failed = opened_lot().opening.failed[0]
+    for code, said in words.UNREADABLE.items():
+        state = replace(opened_lot().opening, failed=(replace(failed, reason=code),))
+        line = opening_record(replace(opened_lot(), opening=state)).lines[5]
+        assert f"（{said}）" in line.outcome
+        assert code not in line.outcome

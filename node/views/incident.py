@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS incidents (
     lots TEXT NOT NULL,
     ended_at_ms INTEGER NOT NULL DEFAULT 0,
     outcome TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (origin, no)
+    PRIMARY KEY (origin, room, no)
 ) STRICT, WITHOUT ROWID;
 """
 NAMES = ("incidents",)
@@ -44,18 +44,19 @@ class IncidentRow:
 
 def project(db: apsw.Connection, entry: Entry, events: Sequence[object]) -> None:
     """Take incidents from an entry of a room's stream."""
+    room = entry.stream.partition("/")[2]
     for event in events:
         match event:
             case IncidentRecorded(no=no, kind=kind, text=text, began_at_ms=began, lots=lots):
                 db.execute(
                     "INSERT INTO incidents (origin, no, seq, room, kind, text, began_at_ms, lots) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (entry.origin, no, entry.seq, entry.stream.partition("/")[2], kind, text, began, " ".join(lots)),
+                    (entry.origin, no, entry.seq, room, kind, text, began, " ".join(lots)),
                 )
             case IncidentClosed(no=no, text=text, ended_at_ms=ended):
                 db.execute(
-                    "UPDATE incidents SET ended_at_ms = ?, outcome = ? WHERE origin = ? AND no = ?",
-                    (ended, text, entry.origin, no),
+                    "UPDATE incidents SET ended_at_ms = ?, outcome = ? WHERE origin = ? AND room = ? AND no = ?",
+                    (ended, text, entry.origin, room, no),
                 )
             case _:
                 continue

@@ -29,7 +29,7 @@ from node.domain.guards import require_digest, require_distinct, require_short, 
 from node.domain.panel import require_chair, require_own_member, sheet_of
 from node.domain.project import ProcedureScrapped
 from node.domain.refused import Refused
-from node.domain.report_words import BOND_VERDICTS
+from node.domain.report_words import BOND_VERDICTS, correction
 from node.domain.sheet import checklist_commitment
 from node.domain.values import Asked, Head
 
@@ -203,7 +203,7 @@ def correct(lot: "LotState", command: CorrectPrice, asked: Asked) -> tuple[objec
         raise Refused("nothing-to-correct", rule="arithmetic-errors-only", value=command.ref, cites=("12号令 19",))
     words = "、".join(dict.fromkeys(str(step.rule) for step in corrected.steps))
     if not command.accepted:
-        return _out(lot, BidRejected(command.ref, NOT_RESPONSIVE, f"投标人不接受算术修正：{words}", ()))
+        return _out(lot, BidRejected(command.ref, NOT_RESPONSIVE, f"投标人不接受算术修正：{correction(words)}", ()))
     made = PriceCorrected(command.ref, content.price_fen, corrected.price_fen, words)
     rejected = _by_price(lot, command.ref, corrected.price_fen)
     return (made,) if rejected is None else (made, *_out(lot, rejected))

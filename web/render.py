@@ -36,6 +36,7 @@ class Bar:
     neighbours_state: str  # ok | warn
     prefecture: str
     prefecture_state: str
+    power: str
     writable: bool
     why_not: str
     demo: bool
@@ -93,6 +94,8 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         neighbours_state=neighbours_state,
         prefecture=prefecture,
         prefecture_state=prefecture_state,
+        # The room's power is not measured by this program yet; the bar says so instead of saying nothing.
+        power="" if node.settings.is_prefecture else "供电未监测",
         writable=links.writable,
         why_not=links.why_not,
         demo=node.settings.demo,

@@ -377,6 +377,8 @@ class Day:
         if first != second:
             raise PageFault(LOT, "the report differs when rendered twice")
         (self.world.folder / "report.pdf").write_bytes(first)
+        for name in ("opening", "sheet-E1"):
+            (self.world.folder / f"{name}.pdf").write_bytes(self._paper(name))
         self.say(
             "报告",
             f"评标报告完成（一人书面不同意见，原文载入），PDF {len(first)} 字节，两次生成逐字节相同，回执 {number}",

@@ -280,6 +280,33 @@ def test_a_benchmark_is_on_record_with_its_exact_value() -> None:
     assert (ranking.benchmark, ranking.benchmark_exact) == ("9100000.000000", "9100000/1")
 
 
+def test_a_benchmark_may_take_its_share_of_the_control_price() -> None:
+    """Half of 9,500,000.00 and half of the mean 9,100,000.00."""
+    method = notice.PriceMethod("benchmark", "30", above="1", below="0.5", w="0.5")
+    session = signed(opened(scheme=replace(s.SCHEME, price=method)))
+    ranking = session.operator(session.closing()).state.evaluation.ranking
+    assert ranking is not None
+    assert ranking.benchmark == "9300000.000000"
+
+
+def best_marks_for_c(scheme: notice.Scheme) -> list[tuple[str, int]]:
+    session = concluded(opened(scheme=scheme))
+    for no in session.sitting:
+        session.act(no, marks(A, 3000), marks(B, 3000), marks(C, 4000), SIGN)
+    ranking = session.operator(session.closing()).state.evaluation.ranking
+    assert ranking is not None
+    return [(row.ref, row.rank) for row in ranking.rows]
+
+
+def test_the_best_total_wins_though_its_price_is_the_highest() -> None:
+    assert best_marks_for_c(s.SCHEME) == [(C, 1), (A, 2), (B, 3)]
+
+
+def test_where_the_lowest_price_wins_marks_are_on_record_and_move_nobody() -> None:
+    lowest = replace(s.SCHEME, price=notice.PriceMethod("lowest-evaluated", ""))
+    assert best_marks_for_c(lowest) == [(A, 1), (B, 2), (C, 3)]
+
+
 def test_the_lowest_evaluated_price_wins_without_a_single_mark() -> None:
     """M3: sheets are signed with nothing on them."""
     session = signed_without_marks()

@@ -11,7 +11,7 @@ fetch() { # name version sha512-integrity destination
   echo "取前端文件 / fetching $name@$version"
   tmp=$(mktemp -d)
   npm pack --silent --pack-destination "$tmp" "$name@$version" >/dev/null
-  local got; got="sha512-$(openssl dgst -sha512 -binary "$tmp"/*.tgz | base64 -w0)"
+  local got; got=$(.venv/bin/python -c 'import base64, hashlib, sys; print("sha512-" + base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).decode())' "$tmp"/*.tgz)
   if [ "$got" != "$want" ]; then echo "$name@$version: 哈希不符 / hash differs: $got" >&2; exit 4; fi
   rm -rf "$dest"; mkdir -p "$dest"
   tar -xzf "$tmp"/*.tgz -C "$dest" --strip-components=1

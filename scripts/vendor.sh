@@ -21,7 +21,6 @@ fetch() { # name version sha512-integrity destination
 
 cache=.venv/npm
 fetch govuk-frontend 6.3.0 'sha512-cXIQxm5PHCsbic47GXZrVBZhAeeshTLRL6ZBKilLsR6rMCjJuWb7Fruq0VUNMBJFlJk/srsRj/q8d5bM9cgKoA==' $cache/govuk-frontend
-fetch htmx.org 4.0.1 'sha512-oF7JgXhDW9UXCy/k1ZYFUQgzu/rm19ORWPSPNL91vPluB2PB9+MV55tyQdH/w7o2EAbTYUG5SDW1R60mdkdqGg==' $cache/htmx.org
 out=web/static/vendor; mkdir -p $out
 # Their fonts and crest are licensed for one government's sites only; ours come from the system.
 .venv/bin/python - "$cache/govuk-frontend/dist/govuk/govuk-frontend.min.css" "$out/govuk-frontend.min.css" <<'PY'
@@ -32,11 +31,9 @@ css = re.sub(r"/\*# sourceMappingURL=.*?\*/", "", css)
 css = re.sub(r"url\([^)]*\)", "none", css)
 open(sys.argv[2], "w", encoding="utf-8").write(css)
 PY
-cp $cache/htmx.org/dist/htmx.min.js $out/htmx.min.js
-cp $cache/htmx.org/dist/ext/hx-sse.js $out/hx-sse.js 2>/dev/null || cp $cache/htmx.org/dist/ext/hx-sse.min.js $out/hx-sse.js
 ( cd $out && { echo "| file | package | sha256 |"; echo "| --- | --- | --- |"
-  for f in govuk-frontend.min.css htmx.min.js hx-sse.js; do
-    case $f in govuk*) p="govuk-frontend 6.3.0 (MIT), fonts and images removed";; *) p="htmx.org 4.0.1 (0BSD)";; esac
+  for f in govuk-frontend.min.css; do
+    p="govuk-frontend 6.3.0 (MIT), fonts and images removed"
     echo "| $f | $p | $(sha256sum $f | cut -d' ' -f1) |"; done; } > VENDOR.md )
 if [ "$what" = dev ]; then
   fetch axe-core 4.14.1 'sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==' $cache/axe-core

@@ -2,10 +2,11 @@
 
 import tomllib
 from datetime import date, datetime, timedelta, timezone
+from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.calendars import read_calendar
@@ -301,6 +302,7 @@ _OFF = {
 _ON = {day.isoformat() for table in _RAW["holiday"] for day in table.get("make_up", [])}
 
 
+@cache
 def works(day: date) -> bool:
     """The reference's own reading of the file: by text, not by the class under test."""
     return day.isoformat() in _ON or (day.strftime("%a") not in {"Sat", "Sun"} and day.isoformat() not in _OFF)
@@ -311,12 +313,14 @@ def civil(at_ms: int) -> datetime:
     return datetime(1970, 1, 1) + timedelta(hours=8, milliseconds=at_ms)  # noqa: DTZ001 - civil time is meant
 
 
+@settings(deadline=None)
 @given(MOMENTS)
 def test_every_moment_lies_in_its_day(at_ms: int) -> None:
     assert local_day(at_ms) == civil(at_ms).date()
     assert day_start_ms(local_day(at_ms)) <= at_ms < day_start_ms(local_day(at_ms) + ONE)
 
 
+@settings(deadline=None)
 @given(MOMENTS, DAYS, st.booleans())
 def test_a_rolled_minimum_is_the_first_moment_that_both_readings_and_the_week_allow(
     at_ms: int, days: int, roll: bool
@@ -333,6 +337,7 @@ def test_a_rolled_minimum_is_the_first_moment_that_both_readings_and_the_week_al
     assert found == datetime.combine(day, start.time())
 
 
+@settings(deadline=None)
 @given(MOMENTS, DAYS, st.booleans())
 def test_an_end_of_days_is_the_one_that_walking_finds(at_ms: int, days: int, roll: bool) -> None:
     day = civil(at_ms).date()
@@ -343,6 +348,7 @@ def test_an_end_of_days_is_the_one_that_walking_finds(at_ms: int, days: int, rol
     assert civil(period_end(at_ms, days, YEAR, roll=roll)) == datetime.combine(day + ONE, datetime.min.time())
 
 
+@settings(deadline=None)
 @given(MOMENTS, DAYS)
 def test_an_end_of_working_days_is_the_one_that_walking_finds(at_ms: int, days: int) -> None:
     start = civil(at_ms).date()
@@ -351,6 +357,7 @@ def test_an_end_of_working_days_is_the_one_that_walking_finds(at_ms: int, days: 
     assert civil(working_day_end(at_ms, days, YEAR)) == datetime.combine(last + ONE, datetime.min.time())
 
 
+@settings(deadline=None)
 @given(st.sampled_from(WALKED[:270]), DAYS)
 def test_working_days_forward_and_back_are_what_lists_say(day: date, count: int) -> None:
     after = [day, *(one for one in WALKED if one > day and works(one))]
@@ -363,6 +370,7 @@ def test_working_days_forward_and_back_are_what_lists_say(day: date, count: int)
             YEAR.subtract_working_days(day, count)
 
 
+@settings(deadline=None)
 @given(MOMENTS, st.integers(1, 40))
 def test_a_minimum_of_working_days_satisfies_both_readings_and_no_earlier_hour_does(at_ms: int, days: int) -> None:
     nth = [day for day in WALKED if day > civil(at_ms).date() and works(day)][days - 1]
@@ -391,6 +399,7 @@ PAUSES = st.lists(
 HOURS = st.integers(0, 30 * 24).map(lambda hours: ms("2026-03-01 00:00") + hours * HOUR_MS)
 
 
+@settings(deadline=None)
 @given(HOURS, st.integers(1, 15), PAUSES, st.booleans())
 def test_pauses_stop_the_clock_hour_by_hour(
     start_ms: int, days: int, pauses: list[tuple[int, int]], by_working_days: bool
@@ -409,6 +418,7 @@ def test_pauses_stop_the_clock_hour_by_hour(
     assert civil(found) == datetime.combine(last + ONE, datetime.min.time())
 
 
+@settings(deadline=None)
 @given(HOURS, HOURS, PAUSES)
 def test_running_time_is_the_hours_outside_pauses(start_ms: int, end_ms: int, pauses: list[tuple[int, int]]) -> None:
     hours = range(start_ms, end_ms, HOUR_MS)
@@ -416,6 +426,7 @@ def test_running_time_is_the_hours_outside_pauses(start_ms: int, end_ms: int, pa
     assert running_ms(start_ms, end_ms, pauses) == ran * HOUR_MS
 
 
+@settings(deadline=None)
 @given(MOMENTS, DAYS)
 def test_counted_back_from_a_deadline_is_the_inverse_of_counted_forward(at_ms: int, days: int) -> None:
     """Whatever is early enough by days backwards leaves a deadline that the day reading of the minimum allows."""

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum.cn import uscc
 from stdnum.iso7064 import mod_37_2
@@ -106,6 +106,7 @@ def test_a_credit_code_of_wrong_shape_is_refused_with_its_field(code: str) -> No
     assert refusal.value.cites == ("GB 32100-2015",)
 
 
+@settings(deadline=None)
 @given(
     st.text("ANY19", min_size=2, max_size=2),
     st.from_regex("[0-9]{6}", fullmatch=True),
@@ -209,6 +210,7 @@ def test_mod_37_2_of_the_standards_example_is_y() -> None:
     assert mod_37_2.calc_check_digit("G123489654321") == "Y"
 
 
+@settings(deadline=None)
 @given(
     st.from_regex("[A-Z][0-9]{2}", fullmatch=True),
     st.dates(date(1990, 1, 1), date(2199, 12, 31)),
@@ -279,6 +281,7 @@ def test_deal_codes_are_values() -> None:
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
+@settings(deadline=None)
 @given(
     st.from_regex("[1-9][0-9]{5}", fullmatch=True), st.dates(date(1900, 1, 1), date(2099, 12, 31)), st.integers(0, 999)
 )

@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.domain import wire
@@ -241,6 +241,7 @@ RELEASES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(RELEASES, max_size=8))
 def test_any_releases_in_any_order_leave_what_a_plain_merge_of_the_accepted_ones_leaves(
     releases: list[ImportedLots],

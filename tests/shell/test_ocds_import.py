@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.domain.imported import Change, ImportState, LotImportAmended, LotImported, Money, Span, decide, evolve
@@ -509,6 +509,7 @@ def attempted(body: bytes) -> ImportPlan | Refused:
 PLACES = [place for place in places(json.loads(AMENDMENT)) if place]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLACES), ODD)
 def test_whatever_stands_anywhere_the_file_is_planned_or_refused_with_a_pointer(
     place: tuple[Any, ...], odd: Any
@@ -526,6 +527,7 @@ def test_whatever_stands_anywhere_the_file_is_planned_or_refused_with_a_pointer(
             assert decide(ImportState(), step.command, ASKED)
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(AMENDMENT) - 1), st.integers(0, 255))
 def test_a_byte_changed_anywhere_never_breaks_the_reader(position: int, byte: int) -> None:
     body = AMENDMENT[:position] + bytes([byte]) + AMENDMENT[position + 1 :]
@@ -533,6 +535,7 @@ def test_a_byte_changed_anywhere_never_breaks_the_reader(position: int, byte: in
     assert isinstance(outcome, ImportPlan) or dict(outcome.facts)["pointer"]
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(AMENDMENT) - 2))
 def test_a_file_cut_anywhere_is_refused(length: int) -> None:
     with pytest.raises(Refused, match="not-json"):

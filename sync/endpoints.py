@@ -13,6 +13,7 @@ Content-Types are spelled exactly: clients compare them for equality, so bodies 
 import asyncio
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -36,7 +37,8 @@ T = TypeVar("T")
 
 MAX_HELD = 8 * 1024 * 1024  # bytes of verified entries after which a request is stored and answered 202
 UPLOADS = 4  # add-entries at a time; each holds at most MAX_HELD and two packages
-READS = 16  # other requests at a time
+REQUESTS = 16  # requests at a time, and of one peer
+PEER_REQUESTS = 6
 CHUNK_TIMEOUT_S = 15  # a sender that is silent so long within a body is gone
 
 
@@ -76,7 +78,7 @@ class SyncNode:
     stored: Callable[[str], None] = lambda _origin: None
     has_room: Callable[[], bool] = lambda: True
     uploading: set[str] = field(default_factory=set)
-    reads: int = 0
+    busy: Counter[str] = field(default_factory=Counter)
     hashes: dict[str, str] = field(default_factory=dict)
 
 
@@ -114,15 +116,17 @@ async def _handle(
         peer = peer_node(None if transport is None else transport.get_extra_info("ssl_object"), node.prefecture)
     except CertFault as fault:
         return _response(refuse(403, str(fault)))
-    if node.reads >= READS:
+    if node.busy[peer] >= PEER_REQUESTS:
+        return _response(refuse(429, "too many requests at a time"), retry_after_s=1)
+    if node.busy.total() >= REQUESTS:
         return _response(refuse(503, "busy"), retry_after_s=1)
-    node.reads += 1
+    node.busy[peer] += 1
     try:
         answer = await handler(node, request, peer)
     except Malformed as malformed:
         answer = refuse(400, str(malformed))
     finally:
-        node.reads -= 1
+        node.busy[peer] -= 1
     return _response(answer, retry_after_s=1 if answer.status in {429, 503, 507} else None)
 
 

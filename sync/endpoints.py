@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 import apsw
 from aiohttp.web import Application, Request, Response
 from aiohttp.web_exceptions import HTTPException
+from aiohttp.web_protocol import RequestPayloadError
 
 from sync import wire
 from sync.certs import CertFault, peer_node
@@ -213,7 +214,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
             yield chunk
     except TimeoutError:
         raise _BrokenBodyFault("the body stopped coming") from None
-    except (HTTPException, ConnectionError, ValueError, zlib.error) as error:
+    except (HTTPException, RequestPayloadError, ConnectionError, ValueError, zlib.error) as error:
         raise _BrokenBodyFault(f"the body cannot be read: {type(error).__name__}") from error
 
 

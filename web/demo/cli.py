@@ -1,6 +1,7 @@
 """`erhai demo`: sets a world up, plays the day, verifies what is left, and keeps the pages open until Ctrl-C."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -49,6 +50,9 @@ def cli_demo(port: int, data: Path, *, once: bool) -> None:
     except FileExistsError as error:
         click.echo(f"不能使用这个目录，其中有不属于演示的文件 / not an earlier demonstration: {error}", err=True)
         sys.exit(3)
+    # A demonstration that is told to end takes its nodes with it, however it is told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     processes, link = Processes(world), Link(world.line, world.sync("prefecture"))
     try:
         link.heal()

@@ -29,6 +29,7 @@ from sync.checkpoint import open_checkpoint, read
 from sync.log import LogFault, TableHashes, head, origins, read_bodies
 from sync.mirror import Checked, held_of, judge_upload, leading_of, store_upload
 from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
+from sync.supervise import log_once
 from sync.tampered import Malformed, Tampered
 from sync.tiles import encode_bundle, parse_tile_path, width_of
 from sync.wire import AddCheckpoint, EntriesReader
@@ -126,9 +127,12 @@ async def _handle(
         answer = await handler(node, request, peer)
     except Malformed as malformed:
         answer = refuse(400, str(malformed))
+    except Exception as error:  # noqa: BLE001 - the supervisor of the sync port: one request fails, the port goes on
+        log_once(error, f"{request.method} {request.path} of {peer}")
+        answer = refuse(500, "this node cannot do it now")
     finally:
         node.busy[peer] -= 1
-    return _response(answer, retry_after_s=1 if answer.status in {429, 503, 507} else None)
+    return _response(answer, retry_after_s=1 if answer.status in {429, 500, 503, 507} else None)
 
 
 def _response(answer: Answer, retry_after_s: int | None = None) -> Response:

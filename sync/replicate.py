@@ -23,6 +23,7 @@ from sync.log import Cosigned, LogFault, TableHashes, add_cosignature, head, rea
 from sync.merkle import HashReader, consistency_proof, subtree_proof
 from sync.note import SignedNote, VerifierKey
 from sync.status import LinkState, PeerStatus
+from sync.supervise import log_once
 from sync.tampered import Malformed, Problem, Tampered
 from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo, Package, spans
 
@@ -67,7 +68,7 @@ class Task(ABC):
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until cancelled. Faults of link, peer and evidence change the status and never end the task."""
+        """Work until cancelled. Whatever fails changes the status and never ends the task: this is its supervisor."""
         failures = 0
         try:
             while True:
@@ -83,6 +84,11 @@ class Task(ABC):
                 except (Tampered, LogFault, Malformed) as evidence:
                     failures += 1
                     self._show(LinkState.TAMPERED, str(evidence))
+                    await self._pause(failures, None)
+                except Exception as error:  # noqa: BLE001 - see above
+                    failures += 1
+                    log_once(error, f"{self.status.direction} of {self._origin} with {self.status.name}")
+                    self._show(LinkState.FAULT, str(error))
                     await self._pause(failures, None)
                 else:
                     failures = 0

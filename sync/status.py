@@ -12,6 +12,7 @@ class LinkState(StrEnum):
     SENDING = "sending"  # connected, entries are moving
     OFFLINE = "offline"  # cannot be reached; will be tried again
     REFUSED = "refused"  # reached, and it refuses us: certificate, policy, a full disk
+    FAULT = "fault"  # this node itself cannot do its part: its database or disk
     TAMPERED = "tampered"  # signed evidence does not fit; a person must look
 
 

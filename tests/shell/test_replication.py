@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from node.store import StoreFault
 from sync.certs import make_authority, node_host
 from sync.checkpoint import Checkpoint, cosignatures, open_checkpoint, sign
 from sync.endpoints import log_hash
@@ -657,6 +658,26 @@ async def test_a_link_that_is_down_is_reported_and_comes_back_by_itself(room) ->
         await cosigned(a, b.keys.public(), 50)
         await until(lambda: push.status.state is LinkState.CURRENT)
     assert await held_bodies(b, a.origin) == bodies(50)
+
+
+async def test_a_fault_of_our_own_database_is_shown_and_does_not_end_the_task(room) -> None:
+    a, b = room
+    await a.append(bodies(40))
+    read, failing = a.store.read, True
+
+    async def sometimes(fn):
+        if failing:
+            raise StoreFault("read", "erhai.db", "disk I/O error")
+        return await read(fn)
+
+    a.store.read = sometimes
+    push = a.push_to(b.keys.public(), b.url)
+    async with running(push):
+        await until(lambda: push.status.state is LinkState.FAULT)
+        assert "disk I/O error" in push.status.detail
+        failing = False
+        await cosigned(a, b.keys.public(), 40)
+        await until(lambda: push.status.state is LinkState.CURRENT)
 
 
 async def test_only_https_is_dialled(room) -> None:

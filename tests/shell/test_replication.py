@@ -680,6 +680,52 @@ async def test_a_fault_of_our_own_database_is_shown_and_does_not_end_the_task(ro
         await until(lambda: push.status.state is LinkState.CURRENT)
 
 
+async def test_requests_fit_the_link(room) -> None:
+    """Quick ones grow to 32 packages, slow ones shrink to one, and a thin link is sent packed bodies."""
+    a, b = room
+    push = a.push_to(b.keys.public(), b.url)
+    sizes = []
+    for seconds in (0.1,) * 7 + (2.0,) + (5.0,) * 7:
+        push._adapt(90_000, 256, seconds)
+        sizes.append((push._packages, push._pack))
+    assert [size for size, _ in sizes] == [2, 4, 8, 16, 32, 32, 32, 32, 16, 8, 4, 2, 1, 1, 1]
+    assert [packed for _, packed in sizes] == [True] * len(sizes)
+    push._adapt(8_000_000, 8_192, 1.0)
+    assert not push._pack
+
+
+async def test_packed_bodies_arrive_like_plain_ones(room) -> None:
+    a, b = room
+    await a.append(bodies(2_000))
+    push = a.push_to(b.keys.public(), b.url)
+    push._adapt = lambda *_: None
+    push._pack, push._packages = True, 4
+    async with running(push):
+        await cosigned(a, b.keys.public(), 2_000)
+    assert await held_bodies(b, a.origin) == bodies(2_000)
+
+
+async def test_a_peer_that_takes_no_bytes_is_given_up(room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half open: the handshake succeeds, then nothing is read; a body larger than every buffer cannot be sent."""
+    a, b = room
+    monkeypatch.setattr("sync.link.PROGRESS_TIMEOUT_S", 0.3)
+    stalled = asyncio.Event()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await stalled.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=b.keys.server_context())
+    async with server:
+        to_b = a.link_to(b.keys.public(), f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(LinkFault) as fault:
+            await to_b.post("/mirror/add-entries", bytes(30_000_000), content_type=ENTRIES, limit=99)
+        await to_b.close()
+        stalled.set()
+    assert fault.value.why == "silent"
+
+
 async def test_only_https_is_dialled(room) -> None:
     a, b = room
     with pytest.raises(ValueError, match="http"):

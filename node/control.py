@@ -19,7 +19,7 @@ from node.domain.values import Actor, Role
 from node.node import Node
 from node.recorder import NodeFault
 from node.settings import load_settings
-from node.start import open_node
+from node.start import open_asking
 from node.store import StoreFault
 
 SOCKET = "control.sock"
@@ -102,7 +102,7 @@ async def submit(data: Path, stream: str, command: Any, actor: Actor) -> dict[st
     try:
         reader, writer = await asyncio.open_unix_connection(str(data / SOCKET), limit=_LINE)
     except (FileNotFoundError, ConnectionRefusedError):
-        node = open_node(load_settings(data / SETTINGS))
+        node = await open_asking(load_settings(data / SETTINGS))
         try:
             answer = await _answer(node, request)
         finally:

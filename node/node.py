@@ -17,10 +17,6 @@ from node.domain import bond as bond_rules
 from node.domain.bidding import BidContent
 from node.domain.bond import BondFacts, RecordBond
 from node.domain.evaluation import (
-    CloseRecheck,
-    CloseScoring,
-    CompleteReport,
-    ConcludePreliminary,
     OpenedChecklist,
     OpenedMarks,
 )
@@ -31,10 +27,12 @@ from node.domain.opening import OpenBid
 from node.domain.panel import FormCommittee, Member, ReplaceMember
 from node.domain.profile import Profile
 from node.domain.refused import Refused
-from node.domain.sheet import ChecklistSubmitted, MarksSubmitted, SheetSigned, SubmitChecklist, SubmitMarks
+from node.domain.sheet import ChecklistSubmitted, MarksSubmitted, SubmitChecklist, SubmitMarks
 from node.domain.streams import lot_stream, sheet_stream
-from node.domain.values import Actor, Head
+from node.domain.values import Actor
+from node.evaluating import Evaluating
 from node.feed import Feed
+from node.identities import BidderIdentity, BondIdentity, MemberIdentity
 from node.people import Person
 from node.receipts import Reach, Receipt, place_of, receipt_of, seq_of_command
 from node.recorder import NodeFault, Recorder
@@ -51,40 +49,6 @@ from sync.seal import SealFault
 from sync.status import PeerStatus
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class BidderIdentity:
-    """Who takes the documents. Sealed until the opening."""
-
-    name: str
-    uscc: str
-    contact: str
-    phone: str
-
-
-@dataclass(frozen=True, slots=True)
-class BondIdentity:
-    """Who paid a bond, from which account. Sealed until the opening."""
-
-    payer: str
-    account: str
-
-
-@dataclass(frozen=True, slots=True)
-class MemberIdentity:
-    """One committee member as the desk enters it; the name is sealed until the result."""
-
-    no: str
-    kind: str
-    person: str  # opaque account number
-    venue_node: str
-    seat: str
-    name: str
-    id_no: str
-    phone: str
-    employer: str
-    supervisor_staff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +90,10 @@ class Node:
         self.people = people
         self.profiles = profiles
         self.stopped: NodeFault | None = None
+        self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self._room_key = room_key
+        self._evaluating = Evaluating(settings, recorder, keys)
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
@@ -194,7 +160,7 @@ class Node:
         """
 
         def prepare(db: apsw.Connection) -> OpenBid:
-            lot = self._lot(db, lot_code)
+            lot = self._evaluating.lot(db, lot_code)
             held = lot.bidding.of(ref)
             if held is None:
                 raise Refused("unknown-bid", rule="opened-bids-were-received", value=ref)
@@ -296,22 +262,9 @@ class Node:
 
     async def start_evaluation(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Begin the evaluation with a fresh session key for the venue nodes of the committee."""
-
-        def prepare(db: apsw.Connection) -> Any:
-            lot = self._lot(db, lot_code)
-            venues = {member.venue_node for member in lot.panel.members} | {self.settings.node}
-            publics = {node: self._sealing_public(node) for node in venues}
-            return sealing.start_evaluation(lot_code, lot.round_no, publics)
-
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
-
-    def _sealing_public(self, node: str) -> bytes:
-        if node == self.settings.node:
-            return self.keys.sealing_public
-        peer = self.settings.peer(node)
-        if peer is None or not peer.sealing_public:
-            raise Refused("unknown-venue", rule="venues-are-enrolled", value=node)
-        return bytes.fromhex(peer.sealing_public)
+        return await self._record(
+            lot_stream(lot_code), lambda db: self._evaluating.start(db, lot_code), command_id, actor
+        )
 
     async def submit_marks(
         self, lot_code: str, member: str, command: SubmitMarks, *, command_id: bytes, actor: Actor
@@ -340,7 +293,7 @@ class Node:
         actor: Actor,
     ) -> Receipt:
         def prepare(db: apsw.Connection) -> Any:
-            round_no = self._lot(db, lot_code).round_no
+            round_no = self._evaluating.lot(db, lot_code).round_no
             stream = sheet_stream(lot_code, round_no, member)
             return seal(stream, command, sealing.session_key(db, lot_code, round_no, self.keys))
 
@@ -379,78 +332,41 @@ class Node:
 
     async def conclude_preliminary(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open every member's checklists with the session key and conclude the preliminary review."""
-
-        def prepare(db: apsw.Connection) -> ConcludePreliminary:
-            opened, heads = self._gather(db, lot_code, ChecklistSubmitted, sealing.open_checklist)
-            return ConcludePreliminary(opened, heads)
-
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+        return await self._record(
+            lot_stream(lot_code), lambda db: self._evaluating.conclude(db, lot_code), command_id, actor
+        )
 
     async def close_scoring(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open every signed sheet, release the session key, rank."""
-
-        def prepare(db: apsw.Connection) -> CloseScoring:
-            lot = self._lot(db, lot_code)
-            self._all_signed(db, lot)
-            opened, heads = self._gather(db, lot_code, MarksSubmitted, sealing.open_marks)
-            return CloseScoring(sealing.session_key(db, lot_code, lot.round_no, self.keys), opened, heads)
-
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
-
-    def _all_signed(self, db: apsw.Connection, lot: LotState) -> None:
-        """Refuse before any seal is touched: the session key leaves only when every member has signed."""
-        unsigned = []
-        for member in lot.panel.members:
-            stream = sheet_stream(lot.lot_code, lot.round_no, member.no)
-            signed = [event for *_, events in sealing.entries_of(db, stream) for event in events]
-            if not any(isinstance(event, SheetSigned) for event in signed):
-                unsigned.append(member.no)
-        if unsigned:
-            raise Refused("sheets-unsigned", rule="all-sheets-signed", value=", ".join(unsigned))
+        return await self._record(
+            lot_stream(lot_code), lambda db: self._evaluating.close(db, lot_code), command_id, actor
+        )
 
     async def close_recheck(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """All corrections are in: rank with them."""
+        return await self._record(
+            lot_stream(lot_code), lambda db: self._evaluating.recheck(db, lot_code), command_id, actor
+        )
 
-        def prepare(db: apsw.Connection) -> CloseRecheck:
-            return CloseRecheck(self._heads(db, self._lot(db, lot_code)))
+    async def complete_report(
+        self,
+        lot_code: str,
+        report_sha256: bytes,
+        silent: tuple[tuple[str, str], ...] = (),
+        *,
+        command_id: bytes,
+        actor: Actor,
+    ) -> Receipt:
+        """Gather every member's word on this report and complete it.
 
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
-
-    async def complete_report(self, lot_code: str, report_sha256: bytes, *, command_id: bytes, actor: Actor) -> Receipt:
-        """Gather every member's word on this report and complete it."""
-
-        def prepare(db: apsw.Connection) -> CompleteReport:
-            lot = self._lot(db, lot_code)
-            words = []
-            for member in lot.panel.members:
-                state = self.recorder.state(db, sheet_stream(lot_code, lot.round_no, member.no))
-                if state.report_word:
-                    words.append((member.no, state.report_word, state.report_text))
-            return CompleteReport(report_sha256, tuple(words), self._heads(db, lot))
-
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
-
-    def _gather(
-        self, db: apsw.Connection, lot_code: str, kind: type, open_sealed: Callable[..., Any]
-    ) -> tuple[tuple[Any, ...], tuple[Head, ...]]:
-        lot = self._lot(db, lot_code)
-        key = sealing.session_key(db, lot_code, lot.round_no, self.keys)
-
-        def open_one(stream: str, member: str) -> tuple[Any, ...]:
-            newest = sealing.newest_sealed(db, stream, kind)
-            return tuple(open_sealed(stream, member, ref, event.sealed, key) for ref, event in newest.items())
-
-        return sealing.gather(db, lot_code, lot.round_no, tuple(m.no for m in lot.panel.members), open_one)
-
-    def _heads(self, db: apsw.Connection, lot: LotState) -> tuple[Head, ...]:
-        streams_ = [sheet_stream(lot.lot_code, lot.round_no, member.no) for member in lot.panel.members]
-        return tuple(head for head in (sealing.head_of(db, stream) for stream in streams_) if head is not None)
-
-    def _lot(self, db: apsw.Connection, lot_code: str) -> LotState:
-        state = self.recorder.state(db, lot_stream(lot_code))
-        if not isinstance(state, LotState):
-            raise Refused("unknown-event", rule="known-events-only", value=state.name)
-        return state
+        `silent` names members who neither signed nor said why, with the circumstances: they count as agreeing (ZBT 53).
+        """
+        return await self._record(
+            lot_stream(lot_code),
+            lambda db: self._evaluating.complete(db, lot_code, report_sha256, silent),
+            command_id,
+            actor,
+        )
 
     def _room(self) -> RoomKey:
         if self._room_key is None:

@@ -53,6 +53,7 @@ class Settings:
     peers: tuple[Peer, ...] = ()
     calendar_vkeys: tuple[str, ...] = ()  # who may sign working-day calendars
     calendar: Path | None = None  # the signed working-day calendar in force
+    disk_floor_mib: int = 256  # below this much free disk nothing is mirrored for others; own records go on
     people: Path | None = None  # accounts file of this node
     demo: bool = False  # demo sign-in and demo clock are allowed only here
     demo_clock: Path | None = None  # file with an offset in ms, read at every use; only with demo
@@ -69,9 +70,10 @@ class Settings:
 
 _TEXT = {"role", "node", "origin", "centre_name", "room_name", "pages_host", "sync_host", "room", "prefecture_name"}
 _PORTS = {"pages_port", "sync_port"}
+_SIZES = {"disk_floor_mib"}
 _PATHS = {"data", "calendar", "people", "demo_clock"}
 _REQUIRED = {"role", "node", "origin", "data", "pages_port", "sync_port", "centre_name", "room_name"}
-_KNOWN = _TEXT | _PORTS | _PATHS | {"peers", "calendar_vkeys", "demo"}
+_KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo"}
 _PEER_KEYS = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public"}
 
 
@@ -113,6 +115,10 @@ def parse_settings(text: str, base: Path) -> Settings:
         elif key in _PORTS:
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65_535:
                 raise SettingsFault(key, "must be a port between 1 and 65535")
+            values[key] = value
+        elif key in _SIZES:
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_048_576:
+                raise SettingsFault(key, "must be a size in MiB between 1 and 1048576")
             values[key] = value
         elif key in _PATHS:
             if not isinstance(value, str) or not value:

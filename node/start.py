@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 
 from node import personal, projection
+from node.ask_peers import seen_by_peers
 from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
 from node.feed import Feed
@@ -20,7 +21,7 @@ from node.room_key import load_room_key
 from node.settings import Settings, SettingsFault
 from node.store import Store, connect
 from sync.blobs import BlobStore
-from sync.fence import Behind, Fence, Rollback
+from sync.fence import Behind, Fence, Rollback, Seen
 from sync.gate import check_start
 from sync.keys import NodeKeys, load_identity
 from sync.log import LOG_SCHEMA, instance_id, open_log, origins
@@ -61,9 +62,9 @@ def clock_of(settings: Settings) -> Clock:
     return DemoClock(settings.demo_clock) if settings.demo and settings.demo_clock else SystemClock()
 
 
-def _gate(store: Store, fence: Fence, keys: NodeKeys) -> NodeFault | None:
+def _gate(store: Store, fence: Fence, keys: NodeKeys, seen: tuple[Seen, ...]) -> NodeFault | None:
     """Let the gate decide; None: the node may append."""
-    verdict = store.setup(lambda db: check_start(db, fence, keys.log_signer.vkey))
+    verdict = store.setup(lambda db: check_start(db, fence, keys.log_signer.vkey, seen))
     if isinstance(verdict, Behind):
         fence.advance(verdict.to)
         return None
@@ -75,8 +76,16 @@ def _gate(store: Store, fence: Fence, keys: NodeKeys) -> NodeFault | None:
     return None
 
 
-def open_node(settings: Settings, clock: Clock | None = None) -> Node:
-    """Open a node from its data folder. Raises SettingsFault, KeyFault, StoreFault, FenceFault, CalendarFault."""
+async def open_asking(settings: Settings) -> Node:
+    """Open a node after its peers were asked what they hold of its log. Raises what `open_node` raises."""
+    return open_node(settings, seen=await seen_by_peers(settings, load_identity(settings.data / KEYS)))
+
+
+def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, ...] = ()) -> Node:
+    """Open a node from its data folder; `seen` is what its peers have cosigned of its log.
+
+    Raises SettingsFault, KeyFault, StoreFault, FenceFault, CalendarFault.
+    """
     keys = load_identity(settings.data / KEYS)
     if keys.origin != settings.origin or keys.node != settings.node:
         raise SettingsFault("origin", f"the keys are of {keys.origin} ({keys.node})")
@@ -99,7 +108,7 @@ def open_node(settings: Settings, clock: Clock | None = None) -> Node:
         recorder.open(db)
 
     store.setup(prepare)
-    stopped = _gate(store, fence, keys)
+    stopped = _gate(store, fence, keys, seen)
     for origin in store.setup(origins):
         if origin != settings.origin:
             while store.setup(lambda db, name=origin: recorder.follow(db, name)):  # type: ignore[misc]

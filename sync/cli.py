@@ -122,26 +122,27 @@ def _own_file(problem: Problem, path: Path, malformed: Malformed) -> Verdict:
 def describe(verdict: Verdict, *, english: bool) -> str:
     """Return the verdict in words, several lines."""
     tongue = 1 if english else 0
-    lines = []
+    lines = [_TRUST[verdict.trust][tongue]]
     if verdict.problem is None:
         good = (
             f"验证通过:{verdict.origin},{verdict.size} 条记录",
             f"verified: {verdict.origin}, {verdict.size} entries",
         )
-        lines.append(good[tongue])
         names = ", ".join(verdict.cosigners) or ("无", "none")[tongue]
         lines.append(("存证方:", "cosigned by: ")[tongue] + names)
+        lines.append(good[tongue])
     else:
-        lines.append(
-            ("验证不通过:", "not verified: ")[tongue] + f"{WORDS[verdict.problem][tongue]} [{verdict.problem}]"
-        )
+        facts = []
         for field, label in _LABELS.items():
             value = getattr(verdict, field)
             if value is not None:
-                lines.append(f"{label[tongue]}: {value}")
+                facts.append(f"{label[tongue]}: {value}")
+        lines += facts
         if verdict.detail:
             lines.append(f"({verdict.detail})")
-    lines.append(_TRUST[verdict.trust][tongue])
+        lines.append(
+            ("验证不通过:", "not verified: ")[tongue] + f"{WORDS[verdict.problem][tongue]} [{verdict.problem}]"
+        )
     return "\n".join(lines)
 
 

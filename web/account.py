@@ -12,7 +12,7 @@ from node.receipts import Reach, Receipt
 from sync.codec import decode
 from sync.log import read_entry
 from web.forms import Field, FieldErrors, FormState, parse, typed
-from web.keys import NODE, SESSIONS
+from web.keys import NODE, SESSION, SESSIONS
 from web.render import page
 from web.security import not_found, signed_in
 from web.sessions import COOKIE
@@ -57,7 +57,7 @@ def home_of(person: Person) -> str:
 @routes.get("/")
 async def home(request: Request) -> Response:
     """Lead to the role's first page, or to the public page of a node."""
-    session = request.get("session")
+    session = request.get(SESSION)
     raise HTTPSeeOther(home_of(session.person) if session else "/public")
 
 

@@ -18,7 +18,8 @@ from node.views import lot_page
 from node.views import project as project_view
 from node.views import review as review_view
 from web import words
-from web.desk_acts import BY_SLUG, Act, acts_for
+from web.desk_act import Act
+from web.desk_acts import BY_SLUG, acts_for
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
 from web.keys import NODE
 from web.render import new_command_id, page

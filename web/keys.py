@@ -1,11 +1,13 @@
 """The few values that every handler may ask the application for."""
 
-from aiohttp.web import AppKey
+from aiohttp.web import AppKey, RequestKey
 from jinja2 import Environment
 
 from node.node import Node
-from web.sessions import Sessions
+from web.sessions import Session, Sessions
 
 NODE: AppKey[Node] = AppKey("node", Node)
 SESSIONS: AppKey[Sessions] = AppKey("sessions", Sessions)
 TEMPLATES: AppKey[Environment] = AppKey("templates", Environment)
+REQUEST_ID: RequestKey[str] = RequestKey("request_id", str)
+SESSION: RequestKey[Session] = RequestKey("session", Session)

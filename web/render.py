@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from node.node import Links, Node
 from sync.status import LinkState, PeerStatus
 from web import words
-from web.keys import NODE, TEMPLATES
+from web.keys import NODE, REQUEST_ID, SESSION, TEMPLATES
 from web.sessions import Session
 
 HERE = Path(__file__).parent
@@ -41,6 +41,7 @@ class Bar:
     why_not: str
     demo: bool
     log: str
+    stale_views: bool
     version: str
     live: bool
 
@@ -100,6 +101,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         why_not=links.why_not,
         demo=node.settings.demo,
         log=f"{node.settings.origin} #{node.recorder.log.size}",
+        stale_views=bool(node.stale_views),
         version=VERSION,
         live=live,
     )
@@ -124,12 +126,15 @@ def _neighbours(rooms: list[PeerStatus]) -> tuple[str, str]:
         return "", "ok"
     if any(peer.state is LinkState.TAMPERED for peer in rooms):
         return "邻机证据不一致，请立即报告", "bad"
+    if any(peer.state is LinkState.FAULT for peer in rooms):
+        return "本机磁盘或数据库故障，邻机未能存证", "bad"
     good = [peer for peer in rooms if _good(peer)]
     text = f"邻机 {len(good)}/{len(rooms)}"
     if len(good) == len(rooms):
         return text, "ok"
     since = min((peer.last_contact_ms or 0) for peer in rooms if not _good(peer))
     text += f"，{words.clock(since)} 起" if since else ""
+    text += "：邻机拒收" if any(peer.state is LinkState.REFUSED for peer in rooms) else ""
     return text + ("：记录只存于本机" if not good else ""), "warn"
 
 
@@ -142,15 +147,20 @@ def _prefecture(above: list[PeerStatus]) -> tuple[str, str]:
     waiting = f"待传 {one.entries_behind} 条" if one.entries_behind else ""
     if _good(one):
         return (f"上级{waiting}" if waiting else "上级已同步"), "ok"
+    comma = "，" if waiting else ""
+    if one.state is LinkState.FAULT:
+        return f"本机磁盘或数据库故障，上报停止{comma}{waiting}", "bad"
+    if one.state is LinkState.REFUSED:
+        return f"上级拒收本机记录，请联系上级管理员{comma}{waiting}", "warn"
     since = f"{words.clock(one.last_contact_ms)} 起上级不可达" if one.last_contact_ms else "上级不可达"
-    return f"{since}{'，' if waiting else ''}{waiting}", "quiet"
+    return f"{since}{comma}{waiting}", "quiet"
 
 
 def page(
     request: Request, template: str, *, status: int = 200, live: str = "", title_prefix: str = "", **context: Any
 ) -> Response:
     """Render a page. `live` names the topics whose change refreshes its live part; `context` is the view model."""
-    session = request.get("session")
+    session = request.get(SESSION)
     bar = bar_of(request.app[NODE], session, live=bool(live))
     html = (
         request.app[TEMPLATES]
@@ -161,7 +171,7 @@ def page(
             refresh="yes" if request.method == "GET" else "no",
             here=request.path,
             title_prefix=title_prefix,
-            request_id=request.get("id", ""),
+            request_id=request.get(REQUEST_ID, ""),
             **context,
         )
     )

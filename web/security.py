@@ -21,7 +21,7 @@ from node.domain.values import Role
 from node.recorder import NodeFault
 from node.store import StoreFault
 from sync.log import LogFault
-from web.keys import SESSIONS
+from web.keys import REQUEST_ID, SESSION, SESSIONS
 from web.messages import sentence
 from web.render import page
 from web.sessions import COOKIE, Session
@@ -41,7 +41,7 @@ _last_logged: dict[str, float] = {}
 @middleware
 async def request_id(request: Request, handler: Handler) -> StreamResponse:
     """Name the request, so that a page of error and the log line can be put together."""
-    request["id"] = secrets.token_hex(4)
+    request[REQUEST_ID] = secrets.token_hex(4)
     return await handler(request)
 
 
@@ -77,7 +77,7 @@ def _log_once(request: Request, error: Exception) -> None:
     key = f"{type(error).__name__} {where}"
     if time.monotonic() - _last_logged.get(key, -60.0) >= 60:
         _last_logged[key] = time.monotonic()
-        logger.error("%s at %s, request %s %s", key, request.path, request.get("id", ""), request.method)
+        logger.error("%s at %s, request %s %s", key, request.path, request.get(REQUEST_ID, ""), request.method)
 
 
 @middleware
@@ -105,7 +105,7 @@ async def session(request: Request, handler: Handler) -> StreamResponse:
     """Find who sits at this browser."""
     found = request.app[SESSIONS].find(request.cookies.get(COOKIE, ""))
     if found is not None:
-        request["session"] = found
+        request[SESSION] = found
     return await handler(request)
 
 
@@ -126,7 +126,7 @@ MIDDLEWARES = (request_id, headers, session, errors, same_origin)
 
 def signed_in(request: Request) -> Session:
     """Return the session, or lead to the sign-in page."""
-    found = request.get("session")
+    found = request.get(SESSION)
     if not isinstance(found, Session):
         raise HTTPSeeOther(f"/sign-in?next={request.rel_url.path}" if request.method == "GET" else "/sign-in")
     return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,13 +12,16 @@ from aiohttp.web_runner import AppRunner, TCPSite
 from node import control
 from node.node import Node
 from node.settings import Settings
-from node.start import open_node
+from node.start import open_asking
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
 from sync.link import PeerLink
 from sync.note import VerifierKey
 from sync.replicate import RemoteNode, Task, push_log
+from sync.supervise import log_once
 from web.main import create_app
+
+PROJECT_AGAIN_S = 5.0
 
 
 class Replication:
@@ -28,6 +32,7 @@ class Replication:
         self._node = node
         self._arrived = asyncio.Event()
         self._origins: set[str] = set()
+        self._unprojected: set[str] = set()
         self._tasks: list[Task] = []
         self._links: list[PeerLink] = []
         self._running: list[asyncio.Task[None]] = []
@@ -42,6 +47,7 @@ class Replication:
             allowed=lambda peer, origin: origin in trust and settings.peer(peer) is not None,
             now_ms=self._now_ms,
             stored=self._stored,
+            has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
         for peer in settings.peers:
             if not peer.url:
@@ -78,14 +84,29 @@ class Replication:
             task.notify()
 
     async def _project(self) -> None:
-        """Views follow mirrored bytes by cursor; a failing view never stops replication."""
+        """Views follow mirrored bytes by cursor; a failing view never stops replication, nor the views of other logs.
+
+        A log whose view failed is tried again after a while: its bytes are stored, only pages are behind.
+        """
         while True:
-            await self._arrived.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), PROJECT_AGAIN_S if self._unprojected else None)
             self._arrived.clear()
-            origins, self._origins = self._origins, set()
-            for origin in origins:
-                while await self._node.store.write(lambda db, name=origin: self._node.recorder.follow(db, name)):  # type: ignore[misc]
-                    continue
+            due = self._origins | self._unprojected
+            self._origins = set()
+            for origin in sorted(due):
+                await self._follow(origin)
+
+    async def _follow(self, origin: str) -> None:
+        try:
+            while await self._node.store.write(lambda db: self._node.recorder.follow(db, origin)):
+                continue
+        except Exception as error:  # noqa: BLE001 - the supervisor: said on every page, logged once a minute, tried again
+            self._unprojected.add(origin)
+            log_once(error, f"views of {origin}")
+        else:
+            self._unprojected.discard(origin)
+        self._node.stale_views = tuple(sorted(self._unprojected))
 
     async def _watch(self) -> None:
         """Tell the pages when a link's word or a record's reach changes."""
@@ -118,7 +139,7 @@ class Replication:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Node]:
     """Open a node and everything around it; close it in the opposite order."""
-    node = open_node(settings)
+    node = await open_asking(settings)
     loop = asyncio.get_running_loop()
     replication = Replication(node)
 

@@ -15,7 +15,8 @@ from node.domain import bidding, notice, opening, panel, project, sheet
 from node.domain.bond import BondFacts
 from node.domain.streams import lot_stream, sheet_stream
 from node.domain.values import Actor, Role
-from node.node import BidderIdentity, BondIdentity, MemberIdentity, Node
+from node.identities import BidderIdentity, BondIdentity, MemberIdentity
+from node.node import Node
 from node.people import Person, hash_pin
 from node.room_key import load_room_key
 from node.start import ROOM_KEY, open_node

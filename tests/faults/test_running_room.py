@@ -1,0 +1,113 @@
+"""Two running nodes of a room in one process: what the neighbour remembers, and what a failing view may not stop."""
+
+import asyncio
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from node.domain.incident import RecordIncident
+from node.domain.values import Actor, Role
+from node.node import Node
+from node.recorder import NodeFault
+from node.settings import Settings, load_settings
+from web.demo.world import CODES, ORIGINS, World, make_world
+from web.serve import running
+
+ACTOR = Actor("O-01", Role.OPERATOR)
+
+
+def free_base() -> int:
+    """A port from which the next ones are free as well."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            base = probe.getsockname()[1]
+        if base < 65_000:
+            return base
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path / "world", free_base())
+
+
+def settings(world: World, node: str) -> Settings:
+    return load_settings(world.data(node) / "erhai.toml")
+
+
+async def incident(node: Node, text: str) -> None:
+    command = RecordIncident("other", text, node.clock.now().at_ms, ())
+    await node.submit(f"room/{node.settings.node}", command, command_id=secrets.token_bytes(16), actor=ACTOR)
+
+
+async def until(done: Callable[[], bool], seconds: float = 15.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not done():
+            await asyncio.sleep(0.05)
+
+
+def cosigned(node: Node, by: str) -> bool:
+    """Whether the neighbour holds everything of the own log."""
+    return any(status.name == CODES[by] and status.state == "current" for status in node.peer_status())
+
+
+async def test_a_node_restored_together_with_its_fence_is_stopped_by_what_the_neighbour_cosigned(world: World) -> None:
+    async with running(settings(world, "b")):
+        async with running(settings(world, "a")) as a:
+            await incident(a, "备份以前")
+        shutil.copytree(world.data("a"), world.folder / "backup", ignore=shutil.ignore_patterns("*.sock"))
+        async with running(settings(world, "a")) as a:
+            await incident(a, "备份以后")
+            await until(lambda: cosigned(a, "b") and a.recorder.log.size == 2)
+        shutil.rmtree(world.data("a"))
+        (world.folder / "backup").rename(world.data("a"))
+        async with running(settings(world, "a")) as a:
+            with pytest.raises(NodeFault, match=r"peer-ahead \(532924-room-1-b\), log holds 1 entries"):
+                await incident(a, "另一段历史")
+            assert not a.links().writable
+            assert a.recorder.log.size == 1
+
+
+async def test_without_any_neighbour_the_fence_alone_decides_and_the_node_starts_within_seconds(world: World) -> None:
+    began = time.monotonic()
+    async with running(settings(world, "a")) as a:
+        assert time.monotonic() - began < 10
+        await incident(a, "独自启动")
+        assert a.recorder.log.size == 1
+
+
+async def test_a_failing_view_never_stops_replication_and_is_made_good_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.serve.PROJECT_AGAIN_S", 0.2)
+    async with running(settings(world, "b")) as b, running(settings(world, "a")) as a:
+        follow = b.recorder.follow
+
+        def broken(*_args: object) -> int:
+            raise KeyError("a view of a later version")
+
+        monkeypatch.setattr(b.recorder, "follow", broken)
+        await incident(a, "第一条")
+        await until(lambda: b.stale_views == (ORIGINS["a"],))
+        await incident(a, "第二条")
+        await until(lambda: a.recorder.log.size == 2 and cosigned(a, "b"))
+        assert (await b.state(f"room/{a.settings.node}")) is not None
+        monkeypatch.setattr(b.recorder, "follow", follow)
+        await until(lambda: b.stale_views == ())
+
+
+async def test_a_node_whose_disk_is_nearly_full_mirrors_nothing_more_and_goes_on_recording(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml = world.data("b") / "erhai.toml"
+    toml.write_text("disk_floor_mib = 1048576\n" + toml.read_text(encoding="utf-8"), encoding="utf-8")
+    async with running(settings(world, "b")) as b, running(settings(world, "a")) as a:
+        await incident(a, "邻机磁盘将满")
+        await until(lambda: any(status.state == "refused" and "507" in status.detail for status in a.peer_status()))
+        await incident(b, "自己的记录照常")
+        assert b.recorder.log.size == 1

@@ -5,6 +5,7 @@ roles whose command it is. The rows are in the `acts_…` modules, one a phase.
 """
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,7 @@ def pairs_of(text: str) -> tuple[tuple[str, str], ...]:
     pairs = []
     for line in text.splitlines():
         if line.strip():
-            ref, _, ground = line.replace("，", ",").partition(",")
-            pairs.append((ref.strip(), ground.strip()))
+            # Only the first comma parts: the words that follow go into the record as they were typed.
+            ref, *ground = re.split(r"[,，]", line, maxsplit=1)
+            pairs.append((ref.strip(), "".join(ground).strip()))
     return tuple(pairs)

@@ -30,9 +30,13 @@ class Evaluating:
         self._keys = keys
 
     def start(self, db: apsw.Connection, lot_code: str) -> Any:
-        """Return the start of an evaluation, with a fresh session key for the venue nodes of the committee."""
+        """Return the start of an evaluation, with a fresh session key for every node of the venue.
+
+        The room's other node gets it too, whether somebody sits there or not: it goes on when this one dies.
+        """
         lot = self.lot(db, lot_code)
         venues = {member.venue_node for member in lot.panel.members} | {self._settings.node}
+        venues |= {peer.name for peer in self._settings.peers if peer.kind == "room" and peer.sealing_public}
         publics = {node: self._sealing_public(node) for node in venues}
         return sealing.start_evaluation(lot_code, lot.round_no, publics)
 

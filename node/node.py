@@ -39,7 +39,7 @@ from node.recorder import NodeFault, Recorder
 from node.room_key import RoomKey
 from node.settings import Settings
 from node.store import Store
-from node.views import log as log_view
+from node.views import custody as custody_view
 from node.views import review as review_view
 from sync import codec
 from sync.blobs import BlobFault, BlobStore
@@ -99,9 +99,9 @@ class Node:
 
     async def submit(self, stream: str, command: Any, *, command_id: bytes, actor: Actor) -> Receipt:
         """Record one command. Raises Refused, NodeFault or StoreFault; then nothing was recorded."""
-        return await self._record(stream, lambda _db: command, command_id, actor)
+        return await self.record_prepared(stream, lambda _db: command, command_id, actor)
 
-    async def _record(
+    async def record_prepared(
         self, stream: str, prepare: Callable[[apsw.Connection], Any], command_id: bytes, actor: Actor
     ) -> Receipt:
         """Record the command that `prepare` makes on the writer thread, where it sees what the rules will see."""
@@ -125,7 +125,7 @@ class Node:
             personal.keep(db, bound)
             return RegisterParticipation(ref, bound.commitment, sealed)
 
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
 
     async def record_bond(
         self, lot_code: str, facts: BondFacts, identity: BondIdentity, *, command_id: bytes, actor: Actor
@@ -150,7 +150,7 @@ class Node:
                 sealed=sealed,
             )
 
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
 
     async def open_bid(self, lot_code: str, ref: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open one bid's seal and record the outcome, with whose fault a failure was.
@@ -167,7 +167,7 @@ class Node:
             content, fault, reason = self._unsealed(lot, ref, held.sha256)
             return OpenBid(ref, content, self._bond_facts(lot, ref), fault, reason)
 
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
 
     def _unsealed(self, lot: LotState, ref: str, sha256: bytes) -> tuple[BidContent | None, str, str]:
         if self._room_key is None:
@@ -210,7 +210,7 @@ class Node:
             personal.keep(db, bound)
             return RaiseObjection(kind, text, bound.commitment, sealed)
 
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
 
     async def form_committee(
         self, lot_code: str, how: str, members: tuple[MemberIdentity, ...], *, command_id: bytes, actor: Actor
@@ -223,7 +223,7 @@ class Node:
                 personal.keep(db, data)
             return FormCommittee(how, tuple(member for member, _ in bound))
 
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
 
     async def replace_member(
         self,
@@ -243,7 +243,7 @@ class Node:
             personal.keep(db, data)
             return ReplaceMember(no, reason, text, member)
 
-        return await self._record(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
 
     def _bind_member(self, lot_code: str, who: MemberIdentity) -> tuple[Member, personal.Personal]:
         data = personal.bind("expert", (who.name, who.id_no, who.phone, who.employer))
@@ -262,7 +262,7 @@ class Node:
 
     async def start_evaluation(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Begin the evaluation with a fresh session key for the venue nodes of the committee."""
-        return await self._record(
+        return await self.record_prepared(
             lot_stream(lot_code), lambda db: self._evaluating.start(db, lot_code), command_id, actor
         )
 
@@ -298,7 +298,7 @@ class Node:
             return seal(stream, command, sealing.session_key(db, lot_code, round_no, self.keys))
 
         lot = await self.state(lot_stream(lot_code))
-        return await self._record(sheet_stream(lot_code, lot.round_no, member), prepare, command_id, actor)
+        return await self.record_prepared(sheet_stream(lot_code, lot.round_no, member), prepare, command_id, actor)
 
     async def submit_sheet(
         self, lot_code: str, member: str, command: Any, *, command_id: bytes, actor: Actor
@@ -332,19 +332,19 @@ class Node:
 
     async def conclude_preliminary(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open every member's checklists with the session key and conclude the preliminary review."""
-        return await self._record(
+        return await self.record_prepared(
             lot_stream(lot_code), lambda db: self._evaluating.conclude(db, lot_code), command_id, actor
         )
 
     async def close_scoring(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open every signed sheet, release the session key, rank."""
-        return await self._record(
+        return await self.record_prepared(
             lot_stream(lot_code), lambda db: self._evaluating.close(db, lot_code), command_id, actor
         )
 
     async def close_recheck(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """All corrections are in: rank with them."""
-        return await self._record(
+        return await self.record_prepared(
             lot_stream(lot_code), lambda db: self._evaluating.recheck(db, lot_code), command_id, actor
         )
 
@@ -361,7 +361,7 @@ class Node:
 
         `silent` names members who neither signed nor said why, with the circumstances: they count as agreeing (ZBT 53).
         """
-        return await self._record(
+        return await self.record_prepared(
             lot_stream(lot_code),
             lambda db: self._evaluating.complete(db, lot_code, report_sha256, silent),
             command_id,
@@ -388,8 +388,8 @@ class Node:
 
     async def origin_of(self, stream: str) -> str:
         """Return the log that owns a stream; the own one where nobody has written to it."""
-        found = await self.store.read(lambda db: log_view.stream_origins(db, stream))
-        return found[0] if found else self.settings.origin
+        chain = await self.store.read(lambda db: custody_view.chain(db, stream))
+        return chain.owner or self.settings.origin
 
     async def recorded(self, command_id: bytes) -> bool:
         """Return whether this command is in the node's own log already."""

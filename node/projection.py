@@ -9,19 +9,22 @@ from typing import Any
 
 import apsw
 
+from node.domain import custody as custody_rules
 from node.domain import streams, wire
 from node.domain.lot import LotState
 from node.domain.streams import Clouded
 from node.domain.values import Recorded
+from node.views import custody as custody_view
 from node.views import incident as incident_view
 from node.views import log as log_view
 from node.views import project as project_view
 from node.views import review as review_view
+from node.views.log import IndexRow
 from sync.codec import Entry, decode
 from sync.log import origins, read_bodies, read_entry, size_of
 from sync.merkle import leaf_hash
 
-_VIEWS = (log_view, project_view, incident_view, review_view)
+_VIEWS = (log_view, custody_view, project_view, incident_view, review_view)
 VIEW_TABLES: tuple[str, ...] = tuple(name for view in _VIEWS for name in view.NAMES)
 VIEW_SCHEMA = "\n".join(view.TABLES for view in _VIEWS)
 CURSOR_SCHEMA = """
@@ -46,28 +49,59 @@ def events_of(entry: Entry) -> tuple[Any, ...]:
 
 
 def project(db: apsw.Connection, entry: Entry, events: Sequence[Any], state: Any) -> None:
-    """Bring every view up to this entry; `state` is its stream's state after it."""
+    """Bring every view up to this entry of the own log; `state` is its stream's state after it."""
+    take(db, entry, tuple(events))
+    _settle(db, entry, state)
+
+
+def take(db: apsw.Connection, entry: Entry, events: tuple[Any, ...]) -> frozenset[str]:
+    """Bring the views that need no state up to this entry; return the streams whose state it may change."""
     log_view.project(db, entry)
-    known = state.known if isinstance(state, Clouded) else state
-    if isinstance(known, LotState):
-        project_view.project(db, entry, known)
+    moved = custody_view.project(db, entry, events)
     incident_view.project(db, entry, events)
     review_view.project(db, entry, events)
+    return moved | {entry.stream}
+
+
+def _settle(db: apsw.Connection, last: Entry | IndexRow, state: Any) -> None:
+    known = state.known if isinstance(state, Clouded) else state
+    if isinstance(known, LotState):
+        project_view.project(db, last, known)
+
+
+def _settle_lots(db: apsw.Connection, changed: Iterable[str], bodies: apsw.Connection) -> None:
+    """Write the rows of lots anew whose streams have changed or have changed their order."""
+    for stream in sorted(changed):
+        if stream.startswith("lot/"):
+            rows = custody_view.of_stream(db, stream)
+            if rows:
+                _settle(db, rows[-1], _folded(stream, rows, bodies))
 
 
 def fold(db: apsw.Connection, stream: str) -> Any:
-    """Return the state of a stream from the entries held here, in stream order."""
+    """Return the state of a stream from the entries held here that count, in stream order."""
+    return _folded(stream, custody_view.of_stream(db, stream), db)
+
+
+def _folded(stream: str, rows: Sequence[IndexRow], bodies: apsw.Connection) -> Any:
     state = streams.initial(stream)
-    for row in log_view.of_stream(db, stream):
-        body = read_entry(db, row.origin, row.seq)
-        state = _after(state, decode(body), body)
+    for row in rows:
+        body = read_entry(bodies, row.origin, row.seq)
+        state = after(state, decode(body), body)
     return state
 
 
-def _after(state: Any, entry: Entry, body: bytes) -> Any:
+def after(state: Any, entry: Entry, body: bytes) -> Any:
+    """Return a stream's state after one entry of it."""
     recorded = Recorded(entry.at_ms, entry.actor, entry.origin, entry.seq, leaf_hash(body))
-    for event in events_of(entry):
-        state = streams.evolve(entry.stream, state, event, recorded)
+    return evolved(entry.stream, state, events_of(entry), recorded)
+
+
+def evolved(stream: str, state: Any, events: Sequence[Any], recorded: Recorded) -> Any:
+    """Return a stream's state after the events of one entry."""
+    for at, event in enumerate(events):
+        then = custody_rules.adopted_at(events, recorded) if at else recorded
+        state = streams.evolve(stream, state, event, then)
     return state
 
 
@@ -81,17 +115,16 @@ def follow(db: apsw.Connection, origin: str, limit: int) -> Followed:
     """Project up to `limit` entries of a mirrored log that the views have not seen."""
     start = next_seq(db, origin)
     end = min(size_of(db, origin), start + limit)
-    states: dict[str, Any] = {}
+    changed: set[str] = set()
     for _seq, body in read_bodies(db, origin, start, end):
         entry = decode(body)
-        state = states[entry.stream] if entry.stream in states else fold(db, entry.stream)
-        states[entry.stream] = _after(state, entry, body)
-        project(db, entry, events_of(entry), states[entry.stream])
+        changed |= take(db, entry, events_of(entry))
+    _settle_lots(db, changed, db)
     db.execute(
         "INSERT INTO view_cursors VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET next_seq = excluded.next_seq",
         (origin, end),
     )
-    return Followed(end - start, frozenset(states))
+    return Followed(end - start, frozenset(changed))
 
 
 def drop_views(db: apsw.Connection) -> None:
@@ -112,18 +145,17 @@ def rebuild(
     """
     sizes = {origin: size_of(source, origin) for origin in origins(source)}
     done, total = 0, sum(sizes.values())
-    states: dict[str, Any] = {}
+    changed: set[str] = set()
     for origin, size in sizes.items():
         for _seq, body in read_bodies(source, origin, 0, size):
             entry = decode(body)
-            state = states[entry.stream] if entry.stream in states else streams.initial(entry.stream)
-            states[entry.stream] = _after(state, entry, body)
-            project(target, entry, events_of(entry), states[entry.stream])
+            changed |= take(target, entry, events_of(entry))
             done += 1
             if done % 1_000 == 0:
                 progress(done, total)
         if origin != own_origin:
             target.execute("INSERT INTO view_cursors VALUES (?, ?)", (origin, size))
+    _settle_lots(target, changed, source)
     progress(done, total)
     return done
 

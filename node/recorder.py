@@ -11,7 +11,7 @@ import apsw
 
 from node import projection
 from node.clock import Clock
-from node.domain import streams, wire
+from node.domain import custody, streams, wire
 from node.domain.calendar import Calendar
 from node.domain.profile import Profile
 from node.domain.refused import Refused
@@ -19,7 +19,7 @@ from node.domain.values import Actor, Asked, Recorded
 from node.faultpoints import passing
 from node.receipts import Receipt, receipt_of, seq_of_command
 from node.settings import Settings
-from node.views import log as log_view
+from node.views import custody as custody_view
 from sync import codec
 from sync.checkpoint import Checkpoint, sign
 from sync.fence import Fence
@@ -107,11 +107,7 @@ class Recorder:
         known = seq_of_command(db, log.origin, command_id)
         if known is not None:
             return self._first_receipt(db, known, stream, actor)
-        others = [origin for origin in log_view.stream_origins(db, stream) if origin != log.origin]
-        if others:
-            raise Refused(
-                "not-owner", rule="one-owner-per-stream", value=log.origin, limit=others[0], facts=(("stream", stream),)
-            )
+        chain = custody_view.chain(db, stream)
         reading = self._clock.now()
         asked = Asked(
             at_ms=reading.at_ms,
@@ -125,6 +121,8 @@ class Recorder:
             attested_by=attested_by,
         )
         command = prepare()
+        if not isinstance(command, custody.TakeCustody):
+            _require_owner(chain, stream, log.origin)
         state = self.state(db, stream)
         events = streams.decide(stream, state, command, asked)
         passing("decided")
@@ -148,8 +146,7 @@ class Recorder:
             passing("appended")
             receipt = receipt_of(body, entry)
             recorded = Recorded(entry.at_ms, entry.actor, entry.origin, entry.seq, receipt.leaf)
-            for event in events:
-                state = streams.evolve(stream, state, event, recorded)
+            state = projection.evolved(stream, state, events, recorded)
             self._pending[stream] = state
             projection.project(db, entry, events, state)
             passing("projected")
@@ -220,3 +217,14 @@ class Recorder:
             self._states.pop(stream, None)
         self._topics |= done.streams | ({"log"} if done.count else set())
         return done.count
+
+
+def _require_owner(chain: custody_view.Chain, stream: str, origin: str) -> None:
+    """Refuse to write into a stream that goes on in another log, or of which nobody can say where it goes on."""
+    if chain.contested or chain.held_back:
+        why = "custody-contested" if chain.contested else "custody-held-back"
+        raise Refused(why, rule="one-owner-per-stream", value=origin, facts=(("stream", stream),))
+    if chain.owner not in {"", origin}:
+        raise Refused(
+            "not-owner", rule="one-owner-per-stream", value=origin, limit=chain.owner, facts=(("stream", stream),)
+        )

@@ -20,7 +20,7 @@ from node.domain.refused import Refused
 from node.domain.sheet import CheckResult, CriterionMark, SubmitChecklist, SubmitMarks
 from node.domain.streams import lot_stream, sheet_stream
 from node.domain.values import Head
-from node.views import log as log_view
+from node.views import custody as custody_view
 from sync import codec
 from sync.keys import NodeKeys
 from sync.log import read_entry
@@ -52,7 +52,7 @@ def start_evaluation(lot_code: str, round_no: int, venues: dict[str, bytes]) -> 
 
 def entries_of(db: apsw.Connection, stream: str) -> Iterator[tuple[codec.Entry, bytes, tuple[Any, ...]]]:
     """Yield a stream's entries held here, their bytes, and their decoded events, in stream order."""
-    for row in log_view.of_stream(db, stream):
+    for row in custody_view.of_stream(db, stream):
         body = read_entry(db, row.origin, row.seq)
         entry = codec.decode(body)
         yield entry, body, tuple(wire.decode(name, version, fields) for name, version, fields in entry.events)
@@ -121,7 +121,7 @@ def newest_sealed(db: apsw.Connection, stream: str, kind: type) -> dict[str, Any
 
 def head_of(db: apsw.Connection, stream: str) -> Head | None:
     """Return the last entry of a stream held here; None where there is none."""
-    rows = log_view.of_stream(db, stream)
+    rows = custody_view.of_stream(db, stream)
     if not rows:
         return None
     last = rows[-1]

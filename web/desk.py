@@ -12,8 +12,8 @@ from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.domain.values import Role
 from node.node import Node
+from node.views import custody as custody_view
 from node.views import incident as incident_view
-from node.views import log as log_view
 from node.views import lot_page
 from node.views import project as project_view
 from node.views import review as review_view
@@ -68,7 +68,7 @@ _BID = (
 
 async def revision(node: Node, stream: str) -> int:
     """Return how many entries a stream has: what a page was made from."""
-    return await node.read(lambda db: len(log_view.of_stream(db, stream)))
+    return await node.read(lambda db: len(custody_view.of_stream(db, stream)))
 
 
 async def stale(node: Node, stream: str, data: Any) -> bool:

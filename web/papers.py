@@ -14,7 +14,7 @@ from node.domain.streams import lot_stream
 from node.domain.values import Role
 from node.node import Node
 from node.receipts import number_of
-from node.views import log as log_view
+from node.views import custody as custody_view
 from sync.checkpoint import read
 from sync.log import origins
 from sync.policy import Policy
@@ -40,7 +40,7 @@ async def evidence(node: Node, lot_code: str, paper: str) -> tuple[bytes, bytes]
     policy = _policy(node, node.settings.origin)
 
     def make(db: apsw.Connection) -> tuple[bytes, bytes]:
-        rows = log_view.of_stream(db, lot_stream(lot_code))
+        rows = custody_view.of_stream(db, lot_stream(lot_code))
         for wanted in _LAST_EVENT[paper]:
             seqs = [row.seq for row in rows if wanted in row.events]
             if seqs:

@@ -12,6 +12,7 @@ from node.domain import (
     award,
     bidding,
     bond,
+    custody,
     evaluation,
     failures,
     notice,
@@ -24,6 +25,7 @@ from node.domain import (
 from node.domain.award import AwardState
 from node.domain.bidding import BiddingState
 from node.domain.bond import BondState
+from node.domain.custody import CustodyState
 from node.domain.duties import allow
 from node.domain.evaluation import EvaluationState
 from node.domain.notice import NoticeState
@@ -48,6 +50,7 @@ class LotState:
     panel: PanelState = field(default_factory=PanelState)
     evaluation: EvaluationState = field(default_factory=EvaluationState)
     award: AwardState = field(default_factory=AwardState)
+    custody: CustodyState = field(default_factory=CustodyState)
     acted: tuple[tuple[str, str], ...] = ()  # person, role: who has acted here, and as what
     stood_still_from_ms: int = 0  # when the present standstill began; 0: none
     retired_members: tuple[str, ...] = ()  # numbers of a dissolved committee of this round: their sheets stay sealed
@@ -96,9 +99,10 @@ _MODULES: tuple[tuple[str, ModuleType], ...] = (
     ("panel", panel),
     ("evaluation", evaluation),
     ("award", award),
+    ("custody", custody),
 )
 _DECIDERS: dict[type, ModuleType] = {
-    **{command: module for _, module in _MODULES for command in module.COMMANDS},
+    **{command: module for name, module in _MODULES if name != "custody" for command in module.COMMANDS},
     **dict.fromkeys(standstill.COMMANDS, standstill),
     **dict.fromkeys(failures.COMMANDS, failures),
 }
@@ -106,7 +110,7 @@ _SUBJECTS: dict[type, tuple[str, ModuleType]] = {
     event: (attribute, module) for attribute, module in _MODULES for event in module.EVENTS
 }
 EXPERT = str(Role.EXPERT)  # the role, and the word for the kind of member
-COMMANDS: tuple[type, ...] = tuple(_DECIDERS)
+COMMANDS: tuple[type, ...] = (*_DECIDERS, *custody.COMMANDS)
 EVENTS: tuple[type, ...] = tuple(_SUBJECTS)
 
 # Acts whose lawfulness hangs on the minute: on a doubtful clock two persons must attest another one (design 5.9).
@@ -158,11 +162,16 @@ _AFTER_THE_END: dict[str, frozenset[type]] = {
 
 def decide(lot: LotState, command: object, asked: Asked) -> tuple[Any, ...]:
     """Return the events that this command makes. Raises Refused; NotOffered for a command of another stream."""
+    if isinstance(command, custody.COMMANDS):
+        allow(command, asked.actor)
+        _one_role(lot, asked)
+        return custody.decide(lot.custody, lot.registered.lot_code, command, asked)
     module = _DECIDERS.get(type(command))
     if module is None:
         raise NotOffered("lot/", type(command).__name__)
     allow(command, asked.actor)
     _one_role(lot, asked)
+    custody.require_held(lot.custody, command)
     if type(command) in DEADLINE_ACTS:
         _good_clock(asked)
     if not isinstance(command, project.RegisterLot):
@@ -183,7 +192,10 @@ def evolve(lot: LotState, event: object, recorded: Recorded) -> LotState:
     after = replace(after, acted=_with_actor(lot.acted, recorded.actor))
     match event:
         case project.RetenderStarted():
-            return LotState(project=after.project, acted=after.acted)
+            return LotState(project=after.project, acted=after.acted, custody=after.custody)
+        case custody.CustodyTaken(how=custody.TAKEN_OVER, from_node=dead, to_node=node):
+            # Whoever sat at the dead node goes on at a seat of the other; the key was wrapped to both.
+            after = replace(after, panel=panel.reseat(after.panel, dead, node))
         case notice.NoticeWithdrawn():
             after = replace(after, bonds=BondState(), bidding=BiddingState())
         case project.Resumed(new_committee=True):

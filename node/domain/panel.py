@@ -107,6 +107,12 @@ class PanelState:
         return next((member for member in self.members if member.person == person), None)
 
 
+def reseat(state: PanelState, from_node: str, to_node: str) -> PanelState:
+    """Return the panel with everybody who sat at one node's seats at the other's."""
+    moved = (replace(one, venue_node=to_node) if one.venue_node == from_node else one for one in state.members)
+    return replace(state, members=tuple(moved))
+
+
 def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]:
     """Return the events of a command about the committee. Raises Refused."""
     match command:

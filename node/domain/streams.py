@@ -5,7 +5,7 @@ lot/<lot code> · sheet/<lot code>/<round>/<member no> · room/<node code> · re
 
 from typing import Any
 
-from node.domain import imported, incident, lot, review, sheet
+from node.domain import custody, imported, incident, lot, review, sheet
 from node.domain.duties import allow
 from node.domain.project import RegisterLot
 from node.domain.refused import NotOffered, Refused
@@ -51,6 +51,8 @@ def decide(stream: str, state: Any, command: Any, asked: Asked) -> tuple[Any, ..
         raise Refused(UNKNOWN_KEPT, rule="known-events-only", value=state.name, facts=(("stream", stream),))
     kind, _, rest = stream.partition("/")
     allow(command, asked.actor)
+    if kind in {"lot", "sheet"} and isinstance(command, custody.TAIL_COMMANDS):
+        return custody.decide_tail(command, asked)
     match kind:
         case "lot":
             if isinstance(command, RegisterLot) and command.lot_code != rest:

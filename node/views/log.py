@@ -56,43 +56,30 @@ def project(db: apsw.Connection, entry: Entry) -> None:
     )
 
 
-def _rows(cursor: apsw.Cursor) -> Iterator[IndexRow]:
+def rows_of(cursor: apsw.Cursor) -> Iterator[IndexRow]:
+    """Yield index rows of a query for COLUMNS."""
     for origin, seq, stream, at_ms, quality, actor, events in cursor:
         yield IndexRow(origin, seq, stream, at_ms, quality, actor, tuple(events.split()))
 
 
-_COLUMNS = "origin, seq, stream, at_ms, clock_quality, actor, events"
-
-
-def of_stream(db: apsw.Connection, stream: str) -> list[IndexRow]:
-    """Return every entry of a stream, in stream order."""
-    return list(
-        _rows(db.execute(f"SELECT {_COLUMNS} FROM entry_index WHERE stream = ? ORDER BY origin, seq", (stream,)))
-    )
+COLUMNS = "origin, seq, stream, at_ms, clock_quality, actor, events"
 
 
 def of_origin(db: apsw.Connection, origin: str, before: int, limit: int) -> list[IndexRow]:
     """Return up to `limit` entries of a log below position `before`, newest first."""
-    sql = f"SELECT {_COLUMNS} FROM entry_index WHERE origin = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
-    return list(_rows(db.execute(sql, (origin, before, limit))))
+    sql = f"SELECT {COLUMNS} FROM entry_index WHERE origin = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+    return list(rows_of(db.execute(sql, (origin, before, limit))))
 
 
 def of_lot(db: apsw.Connection, lot_code: str) -> list[IndexRow]:
     """Return every entry about a lot (its stream, sheets, reviews, answers) by time, then place: a timeline to read."""
     sql = (
-        f"SELECT {_COLUMNS} FROM entry_index WHERE stream IN (?, ?, ?) OR (stream >= ? AND stream < ?) "
+        f"SELECT {COLUMNS} FROM entry_index WHERE stream IN (?, ?, ?) OR (stream >= ? AND stream < ?) "
         "ORDER BY at_ms, origin, seq"
     )
     sheets = f"sheet/{lot_code}/"
     names = (f"lot/{lot_code}", f"review/{lot_code}", f"answers/{lot_code}")
-    return list(_rows(db.execute(sql, (*names, sheets, sheets + "\x7f"))))
-
-
-def stream_origins(db: apsw.Connection, stream: str) -> list[str]:
-    """Return the logs that have written to a stream."""
-    return [
-        row[0] for row in db.execute("SELECT DISTINCT origin FROM entry_index WHERE stream = ? ORDER BY 1", (stream,))
-    ]
+    return list(rows_of(db.execute(sql, (*names, sheets, sheets + "\x7f"))))
 
 
 def streams_like(db: apsw.Connection, prefix: str) -> list[str]:

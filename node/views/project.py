@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import apsw
 
 from node.domain.lot import LotState, blocked, stage
+from node.views.log import IndexRow
 from sync.codec import Entry
 
 TABLES = """
@@ -46,19 +47,19 @@ class LotRow:
     last_seq: int
 
 
-def project(db: apsw.Connection, entry: Entry, lot: LotState) -> None:
-    """Write the lot's row anew after one of its entries."""
+def project(db: apsw.Connection, last: Entry | IndexRow, lot: LotState) -> None:
+    """Write the lot's row anew; `last` is the newest of its entries that count."""
     registered = lot.project.lot
     if registered is None:
         return
     db.execute(
         "INSERT INTO lots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lot_code) DO UPDATE SET "
-        "round_no = excluded.round_no, stage = excluded.stage, blocked = excluded.blocked, "
+        "origin = excluded.origin, owner_node = excluded.owner_node, round_no = excluded.round_no, stage = excluded.stage, blocked = excluded.blocked, "
         "deadline_ms = excluded.deadline_ms, updated_ms = excluded.updated_ms, last_seq = excluded.last_seq",
         (
             registered.lot_code,
-            entry.origin,
-            registered.owner_node,
+            last.origin,
+            lot.custody.node or registered.owner_node,
             registered.lot_name,
             registered.project_name,
             registered.region,
@@ -67,8 +68,8 @@ def project(db: apsw.Connection, entry: Entry, lot: LotState) -> None:
             stage(lot),
             blocked(lot),
             lot.notice.deadline_ms,
-            entry.at_ms,
-            entry.seq,
+            last.at_ms,
+            last.seq,
         ),
     )
 

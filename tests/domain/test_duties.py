@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from node.domain import award, bidding, evaluation, lot, panel, project, sheet, wire
+from node.domain import award, bidding, custody, evaluation, lot, panel, project, sheet, wire
 from node.domain.duties import DUTIES, allow
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
 from tests.domain import lot_story as s
 from tests.domain.lot_story import D32, REFS, Story
 
-ALL_COMMANDS = {command for _, module in wire._MODULES for command in module.COMMANDS}
+ALL_COMMANDS = {command for _, module in wire._MODULES for command in module.COMMANDS} | {*custody.TAIL_COMMANDS}
 
 
 def test_every_command_has_its_row_in_the_table_and_no_row_is_of_nothing() -> None:

@@ -12,12 +12,12 @@ import apsw
 
 from sync import wire
 from sync.checkpoint import Checkpoint, open_checkpoint
-from sync.endpoints import Database, MirroredLog, log_hash
 from sync.link import LinkFault, PeerLink
 from sync.log import has_log, head, open_log
 from sync.merkle import Frontier, leaf_hash
 from sync.mirror import Verified, leading_of, store_upload
 from sync.note import SignedNote, Signer
+from sync.receiver import Database, MirroredLog, log_hash
 from sync.replicate import Task
 from sync.status import LinkState
 from sync.tampered import Malformed, Problem, Tampered

@@ -17,11 +17,11 @@ import apsw
 
 from sync import wire
 from sync.checkpoint import Checkpoint, cosignatures, open_checkpoint, read
-from sync.endpoints import Database, log_hash
 from sync.link import LinkFault, PeerLink
 from sync.log import Cosigned, LogFault, TableHashes, add_cosignature, head, read_bodies
 from sync.merkle import HashReader, consistency_proof, subtree_proof
 from sync.note import SignedNote, VerifierKey
+from sync.receiver import Database, log_hash
 from sync.status import LinkState, PeerStatus
 from sync.supervise import log_once
 from sync.tampered import Malformed, Problem, Tampered

@@ -1,0 +1,361 @@
+"""What other nodes may ask of this one, as plain values: a request in, an answer out, however it came here (应答).
+
+    POST /witness/add-checkpoint              C2SP tlog-witness: cosigns what is consistent, with the witness key
+    GET  /witness/<origin hash>/checkpoint    the newest checkpoint it cosigned
+    POST /mirror/add-checkpoint, add-entries  C2SP tlog-mirror: cosigns what is stored here, with the mirror key
+    GET  /log/<origin hash>/checkpoint        own and mirrored logs as C2SP tlog-tiles; `/mirror/<origin hash>/…` is the same
+    GET  /log/<origin hash>/tile/…
+
+The origin hash is the hex SHA-256 of the origin. Every body has a bound; a request that a rule refuses changes nothing.
+Nothing here knows a socket: `sync.endpoints` serves it over TLS, the simulation without any.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import apsw
+
+from sync import wire
+from sync.checkpoint import open_checkpoint, read
+from sync.log import LogFault, TableHashes, head, origins, read_bodies
+from sync.mirror import Checked, held_of, judge_upload, leading_of, store_upload
+from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
+from sync.supervise import log_once
+from sync.tampered import Malformed, Tampered
+from sync.tiles import encode_bundle, parse_tile_path, width_of
+from sync.wire import AddCheckpoint, EntriesReader
+from sync.witness import PLAIN, Answer, newest_promise, refuse, take_checkpoint
+
+T = TypeVar("T")
+
+MAX_HELD = 8 * 1024 * 1024  # bytes of verified entries after which a request is stored and answered 202
+UPLOADS = 4  # add-entries at a time; each holds at most MAX_HELD and two packages
+REQUESTS = 16  # requests at a time, and of one peer
+PEER_REQUESTS = 6
+CHUNK_TIMEOUT_S = 15  # a sender that is silent so long within a body is gone
+
+
+class Database(Protocol):
+    """The node's store: `write` returns after the FULL commit, `read` sees one consistent state."""
+
+    async def write(self, fn: Callable[[apsw.Connection], T]) -> T:
+        """Run `fn` inside a transaction on the writer thread."""
+
+    async def read(self, fn: Callable[[apsw.Connection], T]) -> T:
+        """Run `fn` on a read connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredLog:
+    """A log that this node accepts from others: its verifier key, and the node whose own log it is."""
+
+    vkey: VerifierKey
+    node: str
+
+
+@dataclass
+class SyncNode:
+    """What the sync port needs of its node.
+
+    `trust` says which logs are mirrored; `allowed(peer, origin)` which peer may push which of them; `has_room` is false at
+    the disk's watermark; `stored(origin)` is called after entries or a checkpoint of a log were committed.
+    """
+
+    db: Database
+    cosigner: Signer
+    witness: Signer
+    prefecture: str
+    trust: Mapping[str, MirroredLog]
+    allowed: Callable[[str, str], bool]
+    now_ms: Callable[[], int]
+    stored: Callable[[str], None] = lambda _origin: None
+    has_room: Callable[[], bool] = lambda: True
+    uploading: set[str] = field(default_factory=set)
+    busy: Counter[str] = field(default_factory=Counter)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+
+def log_hash(origin: str) -> str:
+    """Return the name of a log in addresses."""
+    return hashlib.sha256(origin.encode()).hexdigest()
+
+
+@dataclass(eq=False)
+class BrokenBodyFault(Exception):
+    """A request's body cannot be read to its end."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request of a peer that the transport has named. `path` has no query; `body` yields unpacked pieces, none empty,
+    and raises BrokenBodyFault where it is cut.
+    """
+
+    peer: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+
+
+Handler = Callable[[SyncNode, Ask, re.Match[str]], Awaitable[Answer]]
+
+
+def retry_after_s(answer: Answer) -> int | None:
+    """Return when a peer that got this answer is to come again; None where it says nothing of time."""
+    return 1 if answer.status in {429, 500, 503, 507} else None
+
+
+async def receive(node: SyncNode, ask: Ask) -> Answer:
+    """Answer a request. Whatever fails is one request's failure: this is the supervisor of the sync port."""
+    if node.busy[ask.peer] >= PEER_REQUESTS:
+        return refuse(429, "too many requests at a time")
+    if node.busy.total() >= REQUESTS:
+        return refuse(503, "busy")
+    node.busy[ask.peer] += 1
+    try:
+        return await _route(node, ask)
+    except Malformed as malformed:
+        return refuse(400, str(malformed))
+    except Exception as error:  # noqa: BLE001 - one request fails, the port goes on
+        log_once(error, f"{ask.method} {ask.path} of {ask.peer}")
+        return refuse(500, "this node cannot do it now")
+    finally:
+        node.busy[ask.peer] -= 1
+        if not node.busy[ask.peer]:
+            del node.busy[ask.peer]
+
+
+async def _route(node: SyncNode, ask: Ask) -> Answer:
+    for method, pattern, handler in ROUTES:
+        match = pattern.fullmatch(ask.path) if method == ask.method else None
+        if match is not None:
+            return await handler(node, ask, match)
+    return refuse(404, "no such address")
+
+
+def content_type_of(ask: Ask) -> str:
+    """Return the type of a body without its parameters."""
+    return ask.headers.get("Content-Type", wire.ENTRIES_TYPE).partition(";")[0].strip().lower()
+
+
+# -- push -----------------------------------------------------------------------------------------------------------
+
+
+async def _witness(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answer:
+    return await _add_checkpoint(node, ask, node.witness)
+
+
+async def _pending(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answer:
+    return await _add_checkpoint(node, ask, None)
+
+
+async def _add_checkpoint(node: SyncNode, ask: Ask, witness: Signer | None) -> Answer:
+    body = await _small_body(ask)
+    if isinstance(body, Answer):
+        return body
+    asked = AddCheckpoint.parse(body)
+    checkpoint, _ = read(asked.checkpoint)
+    trusted = node.trust.get(checkpoint.origin)
+    if trusted is None:
+        return refuse(404, "this log is not mirrored here")
+    if not node.allowed(ask.peer, checkpoint.origin):
+        return refuse(403, f"{ask.peer} may not push this log")
+    try:
+        opened = open_checkpoint(asked.checkpoint, [trusted.vkey])
+    except Tampered as tampered:
+        return refuse(403, str(tampered))
+    answer = await node.db.write(
+        lambda db: take_checkpoint(
+            db,
+            asked,
+            opened,
+            shown_by=ask.peer,
+            owner=ask.peer == trusted.node,
+            witness=witness,
+            now_ms=node.now_ms(),
+        )
+    )
+    if answer.status != 409:
+        node.stored(checkpoint.origin)
+    return answer
+
+
+async def _small_body(ask: Ask) -> bytes | Answer:
+    body = bytearray()
+    try:
+        async for chunk in _chunks(ask.body):
+            body += chunk
+            if len(body) > wire.MAX_CHECKPOINT_BODY:
+                return refuse(413, "the body is too large")
+    except BrokenBodyFault as broken:
+        return refuse(400, broken.why)
+    return bytes(body)
+
+
+async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body, each within CHUNK_TIMEOUT_S of the last. Raises BrokenBodyFault."""
+    try:
+        while True:
+            async with asyncio.timeout(CHUNK_TIMEOUT_S):
+                chunk = await anext(body, b"")
+            if not chunk:
+                return
+            yield chunk
+    except TimeoutError:
+        raise BrokenBodyFault("the body stopped coming") from None
+
+
+async def _add_entries(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answer:
+    if content_type_of(ask) != wire.ENTRIES_TYPE:
+        return refuse(415, f"Content-Type must be {wire.ENTRIES_TYPE}")
+    if not node.has_room():
+        return refuse(507, "the disk is nearly full")
+    if len(node.uploading) >= UPLOADS:
+        return refuse(503, "busy")
+    reader = EntriesReader()
+    chunks = _chunks(ask.body)
+    try:
+        async for chunk in chunks:
+            reader.feed(chunk)
+            upload = reader.head()
+            if upload is not None:
+                break
+        else:
+            return refuse(400, "the body ends within its head")
+    except BrokenBodyFault as broken:
+        return refuse(400, broken.why)
+    trusted = node.trust.get(upload.origin)
+    if trusted is None:
+        return refuse(404, "this log is not mirrored here")
+    if not node.allowed(ask.peer, upload.origin):
+        return refuse(403, f"{ask.peer} may not push this log")
+    if upload.origin in node.uploading:
+        return refuse(429, "another upload of this log is under way")
+    node.uploading.add(upload.origin)
+    try:
+        answer = await _upload(node, reader, upload, chunks)
+    finally:
+        node.uploading.discard(upload.origin)
+    return answer
+
+
+async def _upload(
+    node: SyncNode, reader: EntriesReader, upload: wire.EntriesHead, chunks: AsyncIterator[bytes]
+) -> Answer:
+    held = await node.db.read(lambda db: held_of(db, upload.origin))
+    verdict = judge_upload(upload, held)
+    if isinstance(verdict, Answer):
+        return verdict
+    leading = await node.db.read(lambda db: leading_of(db, upload.origin, upload.start))
+    checked = Checked(verdict, upload.start, leading)
+    problem = await _receive(reader, checked, chunks)
+    if problem is not None and not checked.received:
+        return problem
+    answer = await node.db.write(
+        lambda db: store_upload(db, checked.verified(), cosigner=node.cosigner, now_ms=node.now_ms())
+    )
+    node.stored(upload.origin)
+    return problem if problem is not None and problem.status == 422 else answer
+
+
+async def _receive(reader: EntriesReader, checked: Checked, chunks: AsyncIterator[bytes]) -> Answer | None:
+    """Take packages until the body ends, a bound is reached or something is wrong; return what was."""
+    try:
+        while True:
+            while (package := reader.package()) is not None:
+                checked.take(package)
+            if reader.satisfied or checked.size_bytes > MAX_HELD:
+                return None
+            chunk = await anext(chunks, b"")
+            if not chunk:
+                break
+            reader.feed(chunk)
+    except BrokenBodyFault as broken:
+        return refuse(400, broken.why)
+    except Malformed as malformed:
+        return refuse(400, str(malformed))
+    except Tampered as tampered:
+        return refuse(422, str(tampered))
+    return None
+
+
+# -- read -----------------------------------------------------------------------------------------------------------
+
+
+async def _origin(node: SyncNode, match: re.Match[str]) -> str | None:
+    wanted = match["log"]
+    if wanted not in node.hashes:
+        node.hashes.update({log_hash(origin): origin for origin in await node.db.read(origins)})
+    return node.hashes.get(wanted)
+
+
+async def _checkpoint(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
+    origin = await _origin(node, match)
+    return refuse(404, "no such log") if origin is None else await node.db.read(lambda db: _served(db, origin))
+
+
+def _served(db: apsw.Connection, origin: str) -> Answer:
+    held = head(db, origin)
+    if held.checkpoint is None:
+        return refuse(404, "no checkpoint yet")
+    lines = [NoteSignature.parse(one.line) for one in held.cosignatures if one.size == held.checkpoint_size]
+    return Answer(200, bytes(SignedNote.parse(held.checkpoint).with_signatures(lines)), PLAIN)
+
+
+async def _witnessed(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
+    origin = await _origin(node, match)
+    if origin is None:
+        return refuse(404, "no such log")
+
+    def find(db: apsw.Connection) -> Answer:
+        held = head(db, origin)
+        mine = next((one for one in held.cosignatures if one.cosigner == node.witness.name), None)
+        if mine is None:
+            return refuse(404, "nothing was cosigned yet")
+        row = db.execute("SELECT note FROM promises WHERE log_id = ? AND size = ?", (held.log_id, mine.size)).fetchone()
+        if row is None:
+            _, note = newest_promise(db, held.log_id, origin)
+            return Answer(200, note, PLAIN)
+        return Answer(200, bytes(SignedNote.parse(row[0]).with_signatures([NoteSignature.parse(mine.line)])), PLAIN)
+
+    return await node.db.read(find)
+
+
+async def _tile(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
+    origin = await _origin(node, match)
+    if origin is None:
+        return refuse(404, "no such log")
+    tile = parse_tile_path(match["tile"])
+
+    def find(db: apsw.Connection) -> Answer:
+        if tile.width > width_of(tile.level, tile.n, head(db, origin).checkpoint_size):
+            return refuse(404, "not signed yet")
+        start = tile.n * 256
+        end = start + tile.width
+        if tile.level is None:
+            entries = [body for _, body in read_bodies(db, origin, start, end)]
+            if len(entries) != tile.width:
+                raise LogFault("missing-entries", origin, start, end)
+            return Answer(200, encode_bundle(entries), wire.ENTRIES_TYPE)
+        return Answer(200, b"".join(TableHashes(db, origin).hashes(tile.level, start, end)), wire.ENTRIES_TYPE)
+
+    return await node.db.read(find)
+
+
+_LOG = r"(?P<log>[0-9a-f]{64})"
+ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = (
+    ("POST", re.compile("/witness/add-checkpoint"), _witness),
+    ("POST", re.compile("/mirror/add-checkpoint"), _pending),
+    ("POST", re.compile("/mirror/add-entries"), _add_entries),
+    ("GET", re.compile(f"/witness/{_LOG}/checkpoint"), _witnessed),
+    ("GET", re.compile(f"/(?:log|mirror)/{_LOG}/checkpoint"), _checkpoint),
+    ("GET", re.compile(f"/(?:log|mirror)/{_LOG}/(?P<tile>tile/.+)"), _tile),
+)

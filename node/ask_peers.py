@@ -1,52 +1,85 @@
-"""What the neighbours remember of this node's own log, asked once before it may append (启动询问).
+"""What the neighbours remember of this node's own log, asked before it may append (启动询问).
 
 A node whose disk was put back from a backup cannot know it by itself when the fence went back too; a peer that cosigned
-more does. Nobody has to answer: after 2 s the fence alone decides (design 5.5).
+more does. At an ordinary start nobody has to answer: after 2 s the fence alone decides (design 5.5).
 """
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from node.settings import Peer, Settings
+from sync.checkpoint import Opened
 from sync.fence import Seen
 from sync.keys import NodeKeys
 from sync.link import LinkFault, PeerLink
-from sync.note import VerifierKey
-from sync.replicate import cosigned_checkpoint
+from sync.note import SignedNote, VerifierKey
+from sync.replicate import cosigned_note
 from sync.supervise import log_once
 from sync.tampered import Tampered
 
 ASK_S = 2.0
 
 
-async def seen_by_peers(settings: Settings, keys: NodeKeys, timeout_s: float = ASK_S) -> tuple[Seen, ...]:
-    """Return the checkpoints of the own log that reachable peers have cosigned, signatures verified."""
+@dataclass(frozen=True, slots=True)
+class PeerAnswer:
+    """What one peer said: not `reached`, or what it has cosigned of our log (None: nothing)."""
+
+    peer: Peer
+    reached: bool
+    opened: Opened | None = None
+
+    @property
+    def own_note(self) -> bytes:
+        """Return the checkpoint's note with the own log's signature alone: other lines are whatever the peer likes to say."""
+        if self.opened is None:
+            raise ValueError(self.peer.name)
+        own = [line for line in self.opened.note.signatures if line.name == self.opened.checkpoint.origin]
+        return bytes(SignedNote(self.opened.note.text, tuple(own)))
+
+
+def link_to(peer: Peer, keys: NodeKeys) -> PeerLink:
+    """Return a link to a peer's sync port; the caller closes it."""
+    return PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
+
+
+async def ask_peers(
+    settings: Settings, keys: NodeKeys, *, log: VerifierKey | None = None, timeout_s: float = ASK_S
+) -> tuple[PeerAnswer, ...]:
+    """Return every dialled peer's answer about one of our logs (the current one by default), by name."""
     dialled = [peer for peer in settings.peers if peer.url]
-    if not dialled:
+    asking = {peer.name: asyncio.create_task(_ask(peer, keys, log or keys.log_signer.vkey)) for peer in dialled}
+    if not asking:
         return ()
-    asking = [asyncio.create_task(_ask(peer, keys)) for peer in dialled]
-    done, late = await asyncio.wait(asking, timeout=timeout_s)
+    _, late = await asyncio.wait(asking.values(), timeout=timeout_s)
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
-    return _answers([task.result() for task in done])
+    answers = [
+        PeerAnswer(peer, reached=False) if asking[peer.name].cancelled() else asking[peer.name].result()
+        for peer in dialled
+    ]
+    return tuple(sorted(answers, key=lambda answer: answer.peer.name))
 
 
-def _answers(found: Sequence[Seen | None]) -> tuple[Seen, ...]:
-    return tuple(sorted((seen for seen in found if seen is not None), key=lambda seen: seen.by))
+def seen_in(answers: tuple[PeerAnswer, ...]) -> tuple[Seen, ...]:
+    """Return the cosigned checkpoints among the answers, for the gate."""
+    return tuple(Seen(answer.peer.name, answer.opened.checkpoint) for answer in answers if answer.opened is not None)
 
 
-async def _ask(peer: Peer, keys: NodeKeys) -> Seen | None:
-    link = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
+async def seen_by_peers(settings: Settings, keys: NodeKeys, timeout_s: float = ASK_S) -> tuple[Seen, ...]:
+    """Return the checkpoints of the own log that reachable peers have cosigned, signatures verified."""
+    return seen_in(await ask_peers(settings, keys, timeout_s=timeout_s))
+
+
+async def _ask(peer: Peer, keys: NodeKeys, log: VerifierKey) -> PeerAnswer:
+    link = link_to(peer, keys)
     try:
-        checkpoint = await cosigned_checkpoint(
-            link, log=keys.log_signer.vkey, cosigner=VerifierKey.parse(peer.cosigner_vkey)
-        )
+        opened = await cosigned_note(link, log=log, cosigner=VerifierKey.parse(peer.cosigner_vkey))
     except LinkFault:
-        return None  # a neighbour that is off or cut off is the ordinary case
+        return PeerAnswer(peer, reached=False)  # a neighbour that is off or cut off is the ordinary case
     except Tampered as forged:
         log_once(forged, f"asking {peer.name} for our own checkpoint")
-        return None  # proves something about the neighbour, nothing about this log
+        return PeerAnswer(peer, reached=False)  # proves something about the neighbour, nothing about this log
     finally:
         await link.close()
-    return None if checkpoint is None else Seen(peer.name, checkpoint)
+    return PeerAnswer(peer, reached=True, opened=opened)

@@ -39,6 +39,7 @@ from node.recorder import NodeFault, Recorder
 from node.room_key import RoomKey
 from node.settings import Settings
 from node.store import Store
+from node.verdict import GateReport
 from node.views import custody as custody_view
 from node.views import review as review_view
 from sync import codec
@@ -90,6 +91,7 @@ class Node:
         self.people = people
         self.profiles = profiles
         self.stopped: NodeFault | None = None
+        self.gate = GateReport()
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self._room_key = room_key
@@ -109,6 +111,8 @@ class Node:
             raise self.stopped
 
         def job(db: apsw.Connection) -> Receipt:
+            if self.stopped is not None:  # while it waited for the writer
+                raise self.stopped
             return self.recorder.record(db, stream, lambda: prepare(db), command_id=command_id, actor=actor)
 
         return await self.store.write(job)

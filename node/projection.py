@@ -127,6 +127,25 @@ def follow(db: apsw.Connection, origin: str, limit: int) -> Followed:
     return Followed(end - start, frozenset(changed))
 
 
+def begin_again(db: apsw.Connection, origin: str, start: int) -> None:
+    """The entries of the own log from `start` on are to be followed like a mirrored one's, until `caught_up`."""
+    db.execute(
+        "INSERT INTO view_cursors VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET next_seq = excluded.next_seq",
+        (origin, start),
+    )
+
+
+def lags(db: apsw.Connection, origin: str) -> bool:
+    """Return whether a log, the own one after a heal included, has a cursor that is not at its end."""
+    row = db.execute("SELECT next_seq FROM view_cursors WHERE origin = ?", (origin,)).fetchone()
+    return row is not None and int(row[0]) < size_of(db, origin)
+
+
+def caught_up(db: apsw.Connection, origin: str) -> None:
+    """The own log's views are complete again: from here on every entry is projected as it is recorded."""
+    db.execute("DELETE FROM view_cursors WHERE origin = ?", (origin,))
+
+
 def drop_views(db: apsw.Connection) -> None:
     """Empty every view and cursor; the log is untouched."""
     for name in (*VIEW_TABLES, "view_cursors"):

@@ -59,6 +59,7 @@ class Recorder:
         self._pending: dict[str, Any] = {}
         self._topics: set[str] = set()
         self._fence_to: Checkpoint | None = None
+        self._adopt: bytes | None = None
         self.released: Callable[[frozenset[str]], None] = lambda _topics: None
 
     @property
@@ -67,6 +68,11 @@ class Recorder:
         if self._log is None:
             raise NodeFault("the node has not passed its start-up gate", "restart it and read what it says")
         return self._log
+
+    @property
+    def fence(self) -> Fence:
+        """Return the fence; only the writer thread moves it."""
+        return self._fence
 
     def open(self, db: apsw.Connection) -> None:
         """Bind to the own log in this database (set-up, before the writer thread starts)."""
@@ -186,8 +192,11 @@ class Recorder:
     def after_commit(self) -> None:
         """Move the fence, then keep the new states and tell who listens."""
         if self._fence_to is not None:
-            self._fence.advance(self._fence_to)
-            self._fence_to = None
+            if self._adopt is None:
+                self._fence.advance(self._fence_to)
+            else:
+                self._fence.adopt(self._adopt, self._fence_to)
+            self._fence_to = self._adopt = None
         self._states.update(self._pending)
         self._pending.clear()
         topics, self._topics = frozenset(self._topics), set()
@@ -198,10 +207,19 @@ class Recorder:
         """Nothing of the group happened."""
         self._pending.clear()
         self._topics.clear()
-        self._fence_to = None
+        self._fence_to = self._adopt = None
         self._states.clear()
         if self._log is not None:
             self._log.forget()
+
+    def pass_gate(self, to: Checkpoint, adopt: bytes | None = None) -> None:
+        """Move the fence to `to` after this commit; `adopt` is the instance of a restored copy that was reconciled."""
+        self._fence_to, self._adopt = to, adopt
+
+    def forget(self) -> None:
+        """The own log was healed inside this transaction: nothing in memory is known to be true of it any more."""
+        self._states.clear()
+        self.log.forget()
 
     def close(self) -> None:
         """Let go of the fence, so that this process or another may open the folder again. Nothing is recorded after it."""

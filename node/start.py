@@ -17,12 +17,15 @@ from node.node import Node
 from node.people import load_people
 from node.profiles_loader import load_profiles
 from node.recorder import NodeFault, Recorder
+from node.recover import Recovery
 from node.room_key import load_room_key
 from node.settings import Settings, SettingsFault
 from node.store import Store, connect
+from node.verdict import RESTORE_SCHEMA, report_of
 from sync.blobs import BlobStore
-from sync.fence import Behind, Fence, Rollback, Seen
+from sync.fence import Behind, Fence, Gate, Rollback, Seen
 from sync.gate import check_start
+from sync.heal import HEAL_SCHEMA
 from sync.keys import NodeKeys, load_identity
 from sync.log import LOG_SCHEMA, instance_id, open_log, origins
 
@@ -39,6 +42,8 @@ def make_tables(db: apsw.Connection) -> None:
     db.execute(personal.SCHEMA)
     db.execute(projection.VIEW_SCHEMA)
     db.execute(projection.CURSOR_SCHEMA)
+    db.execute(HEAL_SCHEMA)
+    db.execute(RESTORE_SCHEMA)
 
 
 def create_data(data: Path, origin: str) -> None:
@@ -62,23 +67,32 @@ def clock_of(settings: Settings) -> Clock:
     return DemoClock(settings.demo_clock) if settings.demo and settings.demo_clock else SystemClock()
 
 
-def _gate(store: Store, fence: Fence, keys: NodeKeys, seen: tuple[Seen, ...]) -> NodeFault | None:
-    """Let the gate decide; None: the node may append."""
+def _gate(store: Store, fence: Fence, keys: NodeKeys, seen: tuple[Seen, ...]) -> Gate:
+    """Let the gate decide, and move the fence after an ordinary crash."""
     verdict = store.setup(lambda db: check_start(db, fence, keys.log_signer.vkey, seen))
     if isinstance(verdict, Behind):
         fence.advance(verdict.to)
+    return verdict
+
+
+def _fault(verdict: Gate) -> NodeFault | None:
+    if not isinstance(verdict, Rollback):
         return None
-    if isinstance(verdict, Rollback):
-        return NodeFault(
-            f"start-up gate: {verdict.cause} ({verdict.source}), log holds {verdict.local.size} entries",
-            "this copy only answers questions; do not go on with it before it has been compared with its neighbours",
-        )
-    return None
+    return NodeFault(
+        f"start-up gate: {verdict.cause} ({verdict.source}), log holds {verdict.local.size} entries",
+        "this copy only answers questions; do not go on with it before it has been compared with its neighbours",
+    )
 
 
-async def open_asking(settings: Settings) -> Node:
-    """Open a node after its peers were asked what they hold of its log. Raises what `open_node` raises."""
-    return open_node(settings, seen=await seen_by_peers(settings, load_identity(settings.data / KEYS)))
+async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
+    """Open a node after its peers were asked what they hold of its log; one that is stopped tries once to heal.
+
+    Without `healing` the caller runs `Recovery` itself. Raises what `open_node` raises.
+    """
+    node = open_node(settings, seen=await seen_by_peers(settings, load_identity(settings.data / KEYS)))
+    if healing and node.stopped is not None:
+        await Recovery(node).attempt()
+    return node
 
 
 def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, ...] = ()) -> Node:
@@ -108,11 +122,13 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
         recorder.open(db)
 
     store.setup(prepare)
-    stopped = _gate(store, fence, keys, seen)
+    verdict = _gate(store, fence, keys, seen)
     for origin in store.setup(origins):
-        if origin != settings.origin:
+        # The own log is followed only where a heal was cut before its views were made.
+        if origin != settings.origin or store.setup(lambda db: projection.lags(db, settings.origin)):
             while store.setup(lambda db, name=origin: recorder.follow(db, name)):  # type: ignore[misc]
                 continue
+    store.setup(lambda db: projection.caught_up(db, settings.origin))
     store.before_commit = recorder.before_commit
     store.after_commit = recorder.after_commit
     store.after_rollback = recorder.after_rollback
@@ -128,6 +144,7 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
         people=people,
         profiles=profiles,
     )
-    node.stopped = stopped
+    node.stopped = _fault(verdict)
+    node.gate = report_of(verdict)
     store.start()
     return node

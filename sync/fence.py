@@ -25,6 +25,8 @@ from sync.merkle import EMPTY_ROOT
 _SLOT = 1_024
 _SLOTS = (0, 4_096)
 _HEADER = "erhai-fence/v1"
+UNPROVEN = bytes(16)
+"""The instance in a fence that was made anew because the old one was lost: it is of no database and proves nothing."""
 
 
 class FenceFault(OSError):
@@ -138,16 +140,27 @@ class Fence:
         held = self._state.released
         if to.origin != held.origin or to.size < held.size or (to.size == held.size and to.root != held.root):
             raise FenceFault("backwards", self.path, f"{held.origin} {held.size} -> {to.origin} {to.size}")
+        if to != held or _read(self._descriptor, self.path) != self._state:
+            self._write(FenceState(self._state.counter + 1, self._state.instance, to))
+
+    def _write(self, state: FenceState) -> None:
         if _read(self._descriptor, self.path) != self._state:
             raise FenceFault("moved", self.path, "another process has written it")
-        if to == held:
-            return
-        state = FenceState(self._state.counter + 1, self._state.instance, to)
         written = os.pwrite(self._descriptor, state.pack(), _SLOTS[state.counter & 1])
         if written != _SLOT:
             raise FenceFault("io", self.path, f"wrote {written} of {_SLOT} bytes")
         os.fdatasync(self._descriptor)
         self._state = state
+
+    def adopt(self, instance: bytes, to: Checkpoint) -> None:
+        """Take another copy of the database as ours, at `to`: only after a restored copy was reconciled with the peers.
+
+        Raises FenceFault as `advance` does; nothing is then written.
+        """
+        held = self._state.released
+        if to.origin != held.origin or to.size < held.size or (to.size == held.size and to.root != held.root):
+            raise FenceFault("backwards", self.path, f"{held.origin} {held.size} -> {to.origin} {to.size}")
+        self._write(FenceState(self._state.counter + 1, instance, to))
 
     def close(self) -> None:
         """Release the lock."""
@@ -200,9 +213,10 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """The node must not append. `cause` is one of: other-instance (restored or cloned database), other-origin,
-    unsigned-tail (no valid own checkpoint over the entries), entry-changed (stored bytes no longer match the tree),
-    fence-ahead, fence-differs, peer-ahead, peer-differs. `proven` is what the source holds against the local log.
+    """The node must not append. `cause` is one of: closed (evidence against the log is kept, or another epoch follows it),
+    other-instance (restored or cloned database), other-origin, unsigned-tail (no valid own checkpoint over the entries),
+    entry-changed (stored bytes no longer match the tree), fence-ahead, fence-differs, peer-ahead, peer-differs. `proven` is
+    what the source holds against the local log.
     """
 
     cause: str

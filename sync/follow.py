@@ -10,21 +10,20 @@ from dataclasses import dataclass
 
 import apsw
 
-from sync import wire
 from sync.checkpoint import Checkpoint, open_checkpoint
 from sync.link import LinkFault, PeerLink
 from sync.log import has_log, head, open_log
 from sync.merkle import Frontier, leaf_hash
 from sync.mirror import Verified, leading_of, store_upload
 from sync.note import SignedNote, Signer
-from sync.receiver import Database, MirroredLog, log_hash
+from sync.reader import LogReader
+from sync.receiver import Database, MirroredLog
 from sync.replicate import Task
 from sync.status import LinkState
 from sync.tampered import Malformed, Problem, Tampered
-from sync.tiles import MAX_BUNDLE, WIDTH, decode_bundle, decode_tile, entries_path, tile_path
+from sync.tiles import WIDTH, entries_path
 from sync.witness import Misbehaviour, keep_evidence, newest_promise
 
-_TILE = WIDTH * 32
 _BATCH = 16  # bundles stored in one transaction
 _BATCH_BYTES = 4 * 1024 * 1024
 
@@ -105,9 +104,10 @@ class Pull(Task):
         self._log = log
         self._cosigner = cosigner
         self._stored = stored
+        self._reader = LogReader(link, log.vkey.name)
 
     async def _round(self) -> None:
-        note = await self._get("checkpoint", wire.MAX_CHECKPOINT_BODY)
+        note = await self._reader.checkpoint()
         if note is None:
             self._show(LinkState.CURRENT, "the log is empty", contact=True, behind=0)
             return
@@ -160,13 +160,9 @@ class Pull(Task):
 
     async def _fetch(self, copy: Copy, target: Checkpoint, note: bytes) -> None:
         first, complete = copy.size // WIDTH, target.size // WIDTH
-        packages: list[bytes] = []
-        for n in range(first // WIDTH, -(-complete // WIDTH)):
-            width = min(complete - n * WIDTH, WIDTH)
-            tile = await self._tile(tile_path(1, n, width), width)
-            packages += tile[max(first - n * WIDTH, 0) :]
         rest = target.size % WIDTH
-        tail = await self._tile(tile_path(0, complete, rest), rest) if rest else []
+        packages = await self._reader.packages(first, complete)
+        tail = await self._reader.leaves(complete, rest)
         try:
             planned = plan(copy, target, packages, tail)
         except Tampered:
@@ -179,15 +175,11 @@ class Pull(Task):
         leaves: list[bytes] = []
         size, start = 0, copy.size
         for n in range(first, complete + (1 if rest else 0)):
-            bundle = await self._must(entries_path(n, WIDTH if n < complete else rest), MAX_BUNDLE)
-            try:
-                entries = decode_bundle(bundle)
-            except Malformed as malformed:
-                raise LinkFault("unexpected-answer", f"bundle {n}: {malformed}") from malformed
+            entries, sent = await self._reader.bundle(n, WIDTH if n < complete else rest)
             new = max(copy.size - n * WIDTH, 0)
             leaves += check_bundle(planned, copy, n, entries)[new:]
             bodies += entries[new:]
-            size += len(bundle)
+            size += sent
             if len(bodies) >= _BATCH * WIDTH or size > _BATCH_BYTES:
                 await self._store(Verified(target, start, bodies, leaves))
                 start, size, bodies, leaves = start + len(bodies), 0, [], []
@@ -211,29 +203,6 @@ class Pull(Task):
             "INSERT OR IGNORE INTO promises (log_id, size, root, note) VALUES (?, ?, ?, ?)",
             (log.log_id, target.size, target.root, note),
         )
-
-    async def _tile(self, path: str, width: int) -> list[bytes]:
-        try:
-            tile = decode_tile(await self._must(path, _TILE))
-        except Malformed as malformed:
-            raise LinkFault("unexpected-answer", f"{path}: {malformed}") from malformed
-        if len(tile) != width:
-            raise LinkFault("unexpected-answer", f"{path} is {len(tile)} wide")
-        return tile
-
-    async def _must(self, path: str, limit: int) -> bytes:
-        body = await self._get(path, limit)
-        if body is None:
-            raise LinkFault("unexpected-answer", f"{path} is not there")
-        return body
-
-    async def _get(self, path: str, limit: int) -> bytes | None:
-        reply = await self._link.get(f"/log/{log_hash(self._origin)}/{path}", limit=limit)
-        if reply.status == 404:
-            return None
-        if reply.status != 200:
-            raise reply.unexpected()
-        return reply.body
 
 
 def pull_log(

@@ -17,13 +17,18 @@ from sync.tampered import Malformed, Tampered
 TAIL = 4_096
 
 
-def check_start(db: apsw.Connection, fence: Fence, vkey: VerifierKey, seen: tuple[Seen, ...] = ()) -> Gate:
+def check_start(
+    db: apsw.Connection, fence: Fence, vkey: VerifierKey, seen: tuple[Seen, ...] = (), *, adopting: bool = False
+) -> Gate:
     """Return whether this node may append to its own log. `seen` are checkpoints of it that peers have cosigned.
 
-    The caller advances the fence on Behind, and stays read-only on Rollback.
+    The caller advances the fence on Behind, and stays read-only on Rollback. `adopting` asks what would hold if the fence
+    were of this copy of the database: for a restored copy that is being reconciled.
     """
     origin = vkey.name
     held = head(db, origin)
+    if held.frozen is not None:
+        return Rollback("closed", held.frozen, Checkpoint(origin, held.size, held.root), None)
     local = Checkpoint(origin, held.size, held.root)
     hashes = TableHashes(db, origin)
     try:
@@ -34,7 +39,7 @@ def check_start(db: apsw.Connection, fence: Fence, vkey: VerifierKey, seen: tupl
     if rebuilt != local.root or changed is not None:
         return Rollback("entry-changed", f"entry {changed}" if changed is not None else "tree", local, None)
     return start_gate(
-        instance=instance_id(db),
+        instance=fence.state.instance if adopting else instance_id(db),
         fence=fence.state,
         local=local,
         signed=_own_checkpoint(held.checkpoint, vkey),

@@ -237,6 +237,26 @@ class LogTable:
         )
         self._signed_size = size
 
+    def make_tree_anew(self) -> None:
+        """Compute the leaf-derived rows and the head again from the stored leaves: after rows were mended. Flushes; the
+        checkpoint is gone until another is stored. Raises LogFault where an entry is missing.
+        """
+        self._cursor.execute("DELETE FROM hash256 WHERE log_id = ?", (self.log_id,))
+        self._cursor.execute(
+            "UPDATE logs SET size = 0, frontier = x'', checkpoint = NULL, checkpoint_size = 0 WHERE log_id = ?",
+            (self.log_id,),
+        )
+        self.forget()
+        query = "SELECT seq, leaf FROM entries WHERE log_id = ? ORDER BY seq"
+        finished: list[tuple[int, int, int, bytes]] = []
+        for seq, leaf in self._db.execute(query, (self.log_id,)):
+            if seq != self._size:
+                raise LogFault("missing-entries", self.origin, self._size, seq)
+            finished += self._push(leaf)
+        self._cursor.executemany(_INSERT_HASH, finished)
+        self._dirty = True
+        self.flush()
+
     def mark(self) -> Mark:
         """Remember the head in memory, before a savepoint."""
         return Mark(self._size, tuple(self._hashes))

@@ -16,7 +16,7 @@ from itertools import islice
 import apsw
 
 from sync import wire
-from sync.checkpoint import Checkpoint, cosignatures, open_checkpoint, read
+from sync.checkpoint import Checkpoint, Opened, cosignatures, open_checkpoint, read
 from sync.link import LinkFault, PeerLink
 from sync.log import Cosigned, LogFault, TableHashes, add_cosignature, head, read_bodies
 from sync.merkle import HashReader, consistency_proof, subtree_proof
@@ -367,8 +367,8 @@ def push_log(link: PeerLink, db: Database, *, origin: str, peer: RemoteNode, now
     return Push(link, db, origin=origin, peer=peer, now_ms=now_ms)
 
 
-async def cosigned_checkpoint(link: PeerLink, *, log: VerifierKey, cosigner: VerifierKey) -> Checkpoint | None:
-    """Return the newest checkpoint of a log that this peer mirrors and has cosigned, for the start-up gate; None for none.
+async def cosigned_note(link: PeerLink, *, log: VerifierKey, cosigner: VerifierKey) -> Opened | None:
+    """Return the newest checkpoint of a log that this peer mirrors and has cosigned, verified, with its note; None for none.
 
     Raises LinkFault, and Tampered where a signature of a known key is forged.
     """
@@ -381,4 +381,10 @@ async def cosigned_checkpoint(link: PeerLink, *, log: VerifierKey, cosigner: Ver
         opened = open_checkpoint(reply.body, [log, cosigner])
     except Malformed as malformed:
         raise LinkFault("unexpected-answer", str(malformed)) from malformed
-    return opened.checkpoint if opened.cosignatures else None
+    return opened if opened.cosignatures else None
+
+
+async def cosigned_checkpoint(link: PeerLink, *, log: VerifierKey, cosigner: VerifierKey) -> Checkpoint | None:
+    """Return what `cosigned_note` returns without its note."""
+    opened = await cosigned_note(link, log=log, cosigner=cosigner)
+    return None if opened is None else opened.checkpoint

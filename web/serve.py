@@ -11,6 +11,7 @@ from aiohttp.web_runner import AppRunner, TCPSite
 
 from node import control
 from node.node import Node
+from node.recover import Recovery
 from node.settings import Settings
 from node.start import open_asking
 from sync.endpoints import MirroredLog, SyncNode, sync_app
@@ -108,6 +109,15 @@ class Replication:
             self._unprojected.discard(origin)
         self._node.stale_views = tuple(sorted(self._unprojected))
 
+    async def _recover(self) -> None:
+        """A node that was stopped by its start-up gate goes on trying to heal; then its neighbours are told at once."""
+        if self._node.stopped is None:
+            return
+        await Recovery(self._node).run()
+        self._node.feed.publish({"status", "log"})
+        for task in self._tasks:
+            task.retry_now()
+
     async def _watch(self) -> None:
         """Tell the pages when a link's word or a record's reach changes."""
         before: object = None
@@ -124,6 +134,7 @@ class Replication:
             self._running.append(asyncio.create_task(task.run()))
         self._running.append(asyncio.create_task(self._project()))
         self._running.append(asyncio.create_task(self._watch()))
+        self._running.append(asyncio.create_task(self._recover()))
 
     async def stop(self) -> None:
         """Cancel every task and drop the links."""
@@ -139,7 +150,7 @@ class Replication:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Node]:
     """Open a node and everything around it; close it in the opposite order."""
-    node = await open_asking(settings)
+    node = await open_asking(settings, healing=False)
     loop = asyncio.get_running_loop()
     replication = Replication(node)
 

@@ -15,6 +15,10 @@ from node.domain.values import Actor, Role
 from node.node import Node
 from node.recorder import NodeFault
 from node.settings import Settings, load_settings
+from node.views.incident import incidents
+from sync.heal import heals
+from sync.log import head, size_of
+from sync.witness import misbehaviours
 from web.demo.world import CODES, ORIGINS, World, make_world
 from web.serve import running
 
@@ -56,21 +60,64 @@ def cosigned(node: Node, by: str) -> bool:
     return any(status.name == CODES[by] and status.state == "current" for status in node.peer_status())
 
 
-async def test_a_node_restored_together_with_its_fence_is_stopped_by_what_the_neighbour_cosigned(world: World) -> None:
+async def mirrored(node: Node, whose: str, size: int) -> None:
+    """Wait until a node holds this many entries of another's log."""
+    async with asyncio.timeout(15):
+        while await node.read(lambda db: size_of(db, ORIGINS[whose])) < size:  # noqa: ASYNC110 - another node's state
+            await asyncio.sleep(0.05)
+
+
+async def backed_up_and_overtaken(world: World, entries_after: int = 1) -> None:
+    """Node a is what it was before the last entries, its fence too; b has cosigned them. b must be running."""
+    async with running(settings(world, "a")) as a:
+        await incident(a, "备份以前")
+    shutil.copytree(world.data("a"), world.folder / "backup", ignore=shutil.ignore_patterns("*.sock"))
+    async with running(settings(world, "a")) as a:
+        for n in range(entries_after):
+            await incident(a, f"备份以后 {n}")
+        await until(lambda: cosigned(a, "b") and a.recorder.log.size == 1 + entries_after)
+    shutil.rmtree(world.data("a"))
+    (world.folder / "backup").rename(world.data("a"))
+
+
+async def test_a_node_restored_together_with_its_fence_heals_from_the_neighbour_and_goes_on(world: World) -> None:
+    async with running(settings(world, "b")) as b:
+        await backed_up_and_overtaken(world, 3)
+        async with running(settings(world, "a")) as a:
+            await until(lambda: a.stopped is None)
+            assert a.recorder.log.size == 4
+            (done,) = await a.read(heals)
+            assert (done.cause, done.source, done.before, done.size) == ("peer-ahead", CODES["b"], 1, 4)
+            assert [row.text for row in await a.read(incidents)][-1] == "备份以前"
+            assert len(await a.read(incidents)) == 4
+            await incident(a, "接着写")
+            await mirrored(b, "a", 5)
+            assert await b.read(lambda db: head(db, ORIGINS["a"]).root) == a.recorder.log.frontier.root()
+            assert await b.read(misbehaviours) == ()
+
+
+async def test_a_node_that_finds_nobody_stays_read_only_and_heals_when_the_neighbour_comes_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.recover.AGAIN_S", 0.2)
     async with running(settings(world, "b")):
         async with running(settings(world, "a")) as a:
             await incident(a, "备份以前")
-        shutil.copytree(world.data("a"), world.folder / "backup", ignore=shutil.ignore_patterns("*.sock"))
+        shutil.copy(world.data("a") / "erhai.db", world.folder / "old.db")
         async with running(settings(world, "a")) as a:
             await incident(a, "备份以后")
             await until(lambda: cosigned(a, "b") and a.recorder.log.size == 2)
-        shutil.rmtree(world.data("a"))
-        (world.folder / "backup").rename(world.data("a"))
-        async with running(settings(world, "a")) as a:
-            with pytest.raises(NodeFault, match=r"peer-ahead \(532924-room-1-b\), log holds 1 entries"):
-                await incident(a, "另一段历史")
-            assert not a.links().writable
-            assert a.recorder.log.size == 1
+    for name in ("erhai.db", "erhai.db-wal", "erhai.db-shm"):
+        (world.data("a") / name).unlink(missing_ok=True)
+    (world.folder / "old.db").rename(world.data("a") / "erhai.db")
+    async with running(settings(world, "a")) as a:
+        with pytest.raises(NodeFault, match=r"fence-ahead \(fence\), log holds 1 entries"):
+            await incident(a, "另一段历史")
+        assert not a.links().writable
+        async with running(settings(world, "b")):
+            await until(lambda: a.stopped is None)
+            await incident(a, "接着写")
+            assert a.recorder.log.size == 3
 
 
 async def test_without_any_neighbour_the_fence_alone_decides_and_the_node_starts_within_seconds(world: World) -> None:

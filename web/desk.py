@@ -172,6 +172,8 @@ async def lot(request: Request) -> Response:
         "desk/lot.html",
         live=f"lot/{state.lot_code},log",
         model=model,
+        owner_node=state.custody.node or state.registered.owner_node,
+        term=state.custody.term,
         acts=offered,
         may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
     )

@@ -19,7 +19,7 @@ _LINES = {"\n", "\r", "\t"}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a form. kind: text | area | whole | yuan | mark | time | choice | flag | digest | words | file."""
+    """One field of a form. kind: text | area | whole | yuan | mark | time | choice | flag | digest | words | pin | file."""
 
     name: str
     label: str
@@ -77,7 +77,7 @@ def typed(fields: Sequence[Field], data: Mapping[str, Any]) -> dict[str, str]:
     shown = {}
     for one in fields:
         value = data.get(one.name, "")
-        shown[one.name] = value if isinstance(value, str) else ""
+        shown[one.name] = value if isinstance(value, str) and one.kind != "pin" else ""
     return shown
 
 

@@ -1,6 +1,7 @@
 """Every address that a browser can reach, by the module that answers it: a table of contents.
 
 account     / /sign-in /sign-out /demo/sign-in /help /receipts/<number> /healthz
+custody     /desk/lots/<lot>/custody[/release|recall|take|tail]
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
 expert      /expert /expert/lots/<lot>[/sign-in|recusal|sheet|sign|report|done]
 expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarification
@@ -12,7 +13,7 @@ live        /live
 
 from aiohttp.web import Application, get
 
-from web import account, desk, expert, expert_bids, papers, prefecture, public
+from web import account, custody, desk, expert, expert_bids, papers, prefecture, public
 from web.live import live
 
 
@@ -23,6 +24,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(papers.routes)
     app.router.add_routes(prefecture.routes)
     app.router.add_routes(public.routes)
+    app.router.add_routes(custody.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(expert.routes)
     app.router.add_routes(expert_bids.routes)

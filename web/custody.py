@@ -1,0 +1,268 @@
+"""Custody of a lot (主持权): whose it is, what would be missing, hand-over, take-over, and what a former owner left behind."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
+
+from node import custody
+from node.domain.lot import LotState
+from node.domain.streams import lot_stream
+from node.domain.values import Actor, Role
+from node.node import Node
+from node.receipts import Receipt, number_of
+from web.desk import desk_only, revision, stale
+from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
+from web.keys import NODE
+from web.render import new_command_id, page
+from web.second import SECOND, second_person
+from web.security import for_roles, not_found, signed_in
+
+routes = RouteTableDef()
+_REASON = Field("reason", "原因", "area", longest=2_000)
+_PLACE = (Field("origin", "日志", longest=200), Field("seq", "序号", "whole"))
+
+
+@dataclass(frozen=True, slots=True)
+class TailLine:
+    """One entry that a former owner left behind, for the page; `form` where it is the next to decide about here."""
+
+    number: str
+    at_ms: int
+    stream: str
+    actor: str
+    events: tuple[str, ...]
+    outcome: str
+    reason: str
+    origin: str
+    seq: int
+    next: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One filled form, checked: of which lot, its values, who stands beside, under which command."""
+
+    node: Node
+    lot: str
+    values: dict[str, Any]
+    second: str
+    command_id: bytes
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One change of custody: its form, and what is done with it."""
+
+    slug: str
+    title: str
+    button: str
+    fields: Callable[[Node, custody.Standing], tuple[Field, ...]]
+    offered: Callable[[custody.Standing], bool]
+    do: Callable[[_Given], Awaitable[Receipt]]
+
+
+def _rooms(node: Node) -> tuple[tuple[str, str], ...]:
+    return tuple((peer.name, peer.name) for peer in node.settings.peers if peer.kind == "room")
+
+
+def _take_fields(_node: Node, found: custody.Standing) -> tuple[Field, ...]:
+    nodes = tuple((name, f"{name}（本标段 {count} 项）") for name, count in found.movable)
+    return (Field("from_node", "从哪台节点", "choice", choices=nodes), _REASON, *SECOND)
+
+
+async def _take(g: _Given) -> Receipt:
+    return await custody.take(
+        g.node, g.lot, g.values["from_node"], g.values["reason"], g.second, command_id=g.command_id, actor=g.actor
+    )
+
+
+async def _release(g: _Given) -> Receipt:
+    return await custody.release(
+        g.node, g.lot, g.values["to_node"], g.values["reason"], g.second, command_id=g.command_id, actor=g.actor
+    )
+
+
+async def _recall(g: _Given) -> Receipt:
+    return await custody.recall(g.node, g.lot, g.values["reason"], command_id=g.command_id, actor=g.actor)
+
+
+async def _tail(g: _Given) -> Receipt:
+    return await custody.decide_tail(
+        g.node,
+        g.values["origin"],
+        g.values["seq"],
+        adopt=g.values["decision"] == "adopt",
+        reason=g.values["reason"],
+        second=g.second,
+        command_id=g.command_id,
+        actor=g.actor,
+    )
+
+
+_DECISION = Field(
+    "decision", "处理", "choice", choices=(("adopt", "采纳：自本机继续生效"), ("decline", "不采纳：只留存"))
+)
+CHANGES = {
+    change.slug: change
+    for change in (
+        _Change(
+            "release",
+            "移交主持权",
+            "确认移交",
+            lambda node, _found: (
+                Field("to_node", "移交给", "choice", choices=_rooms(node)),
+                _REASON,
+                *SECOND,
+            ),
+            lambda found: found.own and not found.released_to,
+            _release,
+        ),
+        _Change(
+            "recall",
+            "收回主持权",
+            "确认收回",
+            lambda _node, _found: (_REASON,),
+            lambda found: found.own and bool(found.released_to),
+            _recall,
+        ),
+        _Change("take", "接管主持权", "确认接管", _take_fields, lambda found: bool(found.movable), _take),
+        _Change(
+            "tail",
+            "处理未传记录",
+            "确认处理",
+            lambda _node, _found: (*_PLACE, _DECISION, _REASON, *SECOND),
+            lambda found: any(not one.outcome for one in found.tail),
+            _tail,
+        ),
+    )
+}
+
+
+async def _standing(request: Request) -> tuple[LotState, custody.Standing]:
+    node = request.app[NODE]
+    state = await node.state(lot_stream(request.match_info["lot"]))
+    known = state if isinstance(state, LotState) else getattr(state, "known", None)
+    if not isinstance(known, LotState):
+        return not_found()  # type: ignore[return-value]
+    lot_code = request.match_info["lot"]
+    found = await node.read(lambda db: custody.standing(db, node.settings, lot_code, known))
+    if not found.owner_origin and not found.contested and not found.held_back:
+        return not_found()  # type: ignore[return-value]
+    return known, found
+
+
+def _lines(found: custody.Standing, own_origin: str) -> tuple[TailLine, ...]:
+    undecided: set[tuple[str, str]] = set()
+    lines = []
+    for one in found.tail:
+        key = (one.row.stream, one.row.origin)
+        first = not one.outcome and key not in undecided and one.row.origin != own_origin
+        if not one.outcome:
+            undecided.add(key)
+        lines.append(
+            TailLine(
+                number_of(one.row.origin, one.row.seq),
+                one.row.at_ms,
+                one.row.stream,
+                one.row.actor,
+                one.row.events,
+                one.outcome,
+                one.reason,
+                one.row.origin,
+                one.row.seq,
+                first,
+            )
+        )
+    return tuple(lines)
+
+
+@routes.get("/desk/lots/{lot}/custody")
+@desk_only
+async def show(request: Request) -> Response:
+    """Show where a lot's custody stands and what an operator can do about it."""
+    node = request.app[NODE]
+    _state, found = await _standing(request)
+    operator = signed_in(request).person.role is Role.OPERATOR
+    return page(
+        request,
+        "desk/custody.html",
+        live=f"lot/{found.lot_code},log",
+        found=found,
+        lines=_lines(found, node.settings.origin),
+        changes=[one for one in CHANGES.values() if one.slug != "tail" and one.offered(found)] if operator else [],
+        may_decide=operator and found.own,
+    )
+
+
+def _change(request: Request) -> _Change:
+    found = CHANGES.get(request.match_info["change"])
+    if found is None:
+        return not_found()  # type: ignore[return-value]
+    return found
+
+
+def _form(request: Request, change: _Change, found: custody.Standing, form: FormState, status: int = 200) -> Response:
+    return page(
+        request,
+        "desk/form.html",
+        status=status,
+        title_prefix="错误：" if form.errors else "",
+        form=form,
+        title=change.title,
+        back=f"/desk/lots/{found.lot_code}",
+        note=found.statement if change.slug == "take" else "",
+    )
+
+
+@routes.get("/desk/lots/{lot}/custody/{change}")
+@for_roles(Role.OPERATOR)
+async def change_form(request: Request) -> Response:
+    """Show the form of one change."""
+    node, change = request.app[NODE], _change(request)
+    _state, found = await _standing(request)
+    fields = change.fields(node, found)
+    given = {name: request.query[name] for name in ("origin", "seq") if name in request.query}
+    if change.slug == "take" and len(found.movable) == 1:
+        given["from_node"] = found.movable[0][0]
+    form = FormState(
+        f"/desk/lots/{found.lot_code}/custody/{change.slug}",
+        fields,
+        given,
+        command_id=new_command_id(),
+        revision=await revision(node, lot_stream(found.lot_code)),
+        button=change.button,
+    )
+    return _form(request, change, found, form)
+
+
+@routes.post("/desk/lots/{lot}/custody/{change}")
+@for_roles(Role.OPERATOR)
+async def do_change(request: Request) -> Response:
+    """Move custody, or decide about a tail entry, and lead to the receipt."""
+    node, change = request.app[NODE], _change(request)
+    _state, found = await _standing(request)
+    data = await request.post()
+    fields = change.fields(node, found)
+    url = f"/desk/lots/{found.lot_code}/custody"
+    form = FormState(
+        f"{url}/{change.slug}",
+        fields,
+        typed(fields, data),
+        command_id=str(data.get("command_id", "")),
+        button=change.button,
+    )
+    try:
+        form.revision = revision_of(data)
+        command_id = command_id_of(data)
+        if await stale(node, lot_stream(found.lot_code), data):
+            return page(request, "frame/stale.html", status=409)
+        values = parse(fields, data)
+        second = second_person(request, values) if "second" in values else ""
+        receipt = await change.do(_Given(node, found.lot_code, values, second, command_id, signed_in(request).actor))
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _form(request, change, found, form, status=422)
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")

@@ -20,6 +20,7 @@ from node.domain.evaluation import (
     OpenedChecklist,
     OpenedMarks,
 )
+from node.domain.incident import RelaxWitness
 from node.domain.lot import LotState
 from node.domain.notice import RegisterParticipation
 from node.domain.objection import RaiseObjection
@@ -42,12 +43,13 @@ from node.store import Store
 from node.verdict import GateReport
 from node.views import custody as custody_view
 from node.views import review as review_view
+from node.witness import REQUIRED, NotWitnessed, Witness
 from sync import codec
 from sync.blobs import BlobFault, BlobStore
 from sync.keys import NodeKeys, name_base
 from sync.log import LogFault, origins, reached, read_entry
 from sync.seal import SealFault
-from sync.status import PeerStatus
+from sync.status import LinkState, PeerStatus
 
 T = TypeVar("T")
 
@@ -94,6 +96,7 @@ class Node:
         self.gate = GateReport()
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
+        self.witness = Witness(settings, store)
         self._room_key = room_key
         self._evaluating = Evaluating(settings, recorder, keys)
 
@@ -106,7 +109,10 @@ class Node:
     async def record_prepared(
         self, stream: str, prepare: Callable[[apsw.Connection], Any], command_id: bytes, actor: Actor
     ) -> Receipt:
-        """Record the command that `prepare` makes on the writer thread, where it sees what the rules will see."""
+        """Record the command that `prepare` makes on the writer thread, where it sees what the rules will see.
+
+        Raises NotWitnessed where it is recorded and no neighbour holds it yet, when one must.
+        """
         if self.stopped is not None:
             raise self.stopped
 
@@ -115,7 +121,30 @@ class Node:
                 raise self.stopped
             return self.recorder.record(db, stream, lambda: prepare(db), command_id=command_id, actor=actor)
 
-        return await self.store.write(job)
+        receipt = await self.store.write(job)
+        if not self.witness.covered(receipt.seq, -1) and not await self.witness.wait(
+            receipt.seq, await self.relaxed_seq()
+        ):
+            raise NotWitnessed(receipt, command_id)
+        return receipt
+
+    async def relaxed_seq(self) -> int:
+        """Return the place of the last switch to receipts that stand on this node alone; -1 where there was none."""
+        state = await self.state(f"room/{self.settings.node}")
+        return int(getattr(state, "relaxed_seq", -1))
+
+    async def relax_witness(self, reason: str, second: str, *, command_id: bytes, actor: Actor) -> Receipt:
+        """Two persons let receipts stand on this node alone while the neighbour is down."""
+        up = [
+            status.name
+            for status in self.peer_status()
+            if status.direction == "push" and status.state in {LinkState.CURRENT, LinkState.SENDING}
+        ]
+        rooms = [peer.name for peer in self.settings.peers if peer.kind == "room" and peer.name in up]
+        if rooms or self.witness.mode != REQUIRED:
+            raise Refused("witness-is-there", rule="relaxed-while-alone", value=", ".join(rooms))
+        command = RelaxWitness(reason, second)
+        return await self.submit(f"room/{self.settings.node}", command, command_id=command_id, actor=actor)
 
     async def register_participation(
         self, lot_code: str, identity: BidderIdentity, *, command_id: bytes, actor: Actor

@@ -53,6 +53,7 @@ class Settings:
     peers: tuple[Peer, ...] = ()
     calendar_vkeys: tuple[str, ...] = ()  # who may sign working-day calendars
     calendar: Path | None = None  # the signed working-day calendar in force
+    witness: str = ""  # required | preferred; empty: required in a county room with a neighbour
     disk_floor_mib: int = 256  # below this much free disk nothing is mirrored for others; own records go on
     people: Path | None = None  # accounts file of this node
     demo: bool = False  # demo sign-in and demo clock are allowed only here
@@ -68,7 +69,18 @@ class Settings:
         return next((peer for peer in self.peers if peer.name == name), None)
 
 
-_TEXT = {"role", "node", "origin", "centre_name", "room_name", "pages_host", "sync_host", "room", "prefecture_name"}
+_TEXT = {
+    "role",
+    "node",
+    "origin",
+    "centre_name",
+    "room_name",
+    "pages_host",
+    "sync_host",
+    "room",
+    "prefecture_name",
+    "witness",
+}
 _PORTS = {"pages_port", "sync_port"}
 _SIZES = {"disk_floor_mib"}
 _PATHS = {"data", "calendar", "people", "demo_clock"}
@@ -126,6 +138,8 @@ def parse_settings(text: str, base: Path) -> Settings:
             values[key] = base / value
     if values["role"] not in {"county", "prefecture"}:
         raise SettingsFault("role", "must be county or prefecture")
+    if values.get("witness", "") not in {"", "required", "preferred"}:
+        raise SettingsFault("witness", "must be required or preferred")
     if not isinstance(table.get("demo", False), bool):
         raise SettingsFault("demo", "must be true or false")
     values["demo"] = table.get("demo", False)

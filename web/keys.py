@@ -1,6 +1,8 @@
 """The few values that every handler may ask the application for."""
 
-from aiohttp.web import AppKey, RequestKey
+from collections.abc import Callable
+
+from aiohttp.web import AppKey, Request, RequestKey, Response
 from jinja2 import Environment
 
 from node.node import Node
@@ -9,5 +11,6 @@ from web.sessions import Session, Sessions
 NODE: AppKey[Node] = AppKey("node", Node)
 SESSIONS: AppKey[Sessions] = AppKey("sessions", Sessions)
 TEMPLATES: AppKey[Environment] = AppKey("templates", Environment)
+ON_WAITING: AppKey[Callable[[Request, bytes], Response]] = AppKey("on_waiting", Callable)  # type: ignore[arg-type]
 REQUEST_ID: RequestKey[str] = RequestKey("request_id", str)
 SESSION: RequestKey[Session] = RequestKey("session", Session)

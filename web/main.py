@@ -4,11 +4,12 @@ from aiohttp.web import Application
 from jinja2 import Environment
 
 from node.node import Node
-from web.keys import NODE, SESSIONS, TEMPLATES
+from web.keys import NODE, ON_WAITING, SESSIONS, TEMPLATES
 from web.render import STATIC, environment
 from web.routes import add_routes
 from web.security import MIDDLEWARES
 from web.sessions import Sessions
+from web.witness import waiting
 
 FORM_MOST = 2 * 1024 * 1024
 
@@ -18,6 +19,7 @@ def create_app(node: Node) -> Application:
     app = Application(middlewares=MIDDLEWARES, client_max_size=FORM_MOST)
     app[NODE] = node
     app[SESSIONS] = Sessions()
+    app[ON_WAITING] = waiting
     made: Environment = environment()
     app[TEMPLATES] = made
     add_routes(app)

@@ -8,12 +8,13 @@ expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarifi
 papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-proof /prefecture/logs/<hex origin>/bundle.zip
 prefecture  /prefecture[/logs/<hex origin>[/<seq>]|/lots/<lot>[/reviewed]|/findings/<lot>/<no>] /desk/findings/<lot>/<no>
 public      /public[/lots/<lot>|/verify]
+witness     /recorded/<command> /desk/witness[/relax]
 live        /live
 """
 
 from aiohttp.web import Application, get
 
-from web import account, custody, desk, expert, expert_bids, papers, prefecture, public
+from web import account, custody, desk, expert, expert_bids, papers, prefecture, public, witness
 from web.live import live
 
 
@@ -24,6 +25,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(papers.routes)
     app.router.add_routes(prefecture.routes)
     app.router.add_routes(public.routes)
+    app.router.add_routes(witness.routes)
     app.router.add_routes(custody.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(expert.routes)

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp.web import Request
 
-from node.domain.custody import SECOND_ROLES
+from node.domain.guards import SECOND_ROLES
 from node.people import pin_fits
 from web.forms import Field, FieldErrors
 from web.keys import NODE, SESSIONS

@@ -20,8 +20,9 @@ from node.domain.refused import NotOffered, Refused
 from node.domain.values import Role
 from node.recorder import NodeFault
 from node.store import StoreFault
+from node.witness import NotWitnessed
 from sync.log import LogFault
-from web.keys import REQUEST_ID, SESSION, SESSIONS
+from web.keys import ON_WAITING, REQUEST_ID, SESSION, SESSIONS
 from web.messages import sentence
 from web.render import page
 from web.sessions import COOKIE, Session
@@ -52,6 +53,8 @@ async def errors(request: Request, handler: Handler) -> StreamResponse:
         return await handler(request)
     except Refused as refused:
         return page(request, "frame/refused.html", status=409, refusal=sentence(refused))
+    except NotWitnessed as alone:
+        return request.app[ON_WAITING](request, alone.command_id)
     except (NodeFault, StoreFault) as fault:
         return page(request, "frame/fault.html", status=503, why=str(fault))
     except (NotOffered, LogFault):

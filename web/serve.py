@@ -34,6 +34,7 @@ class Replication:
         self._arrived = asyncio.Event()
         self._origins: set[str] = set()
         self._unprojected: set[str] = set()
+        self._looking: set[asyncio.Task[None]] = set()
         self._tasks: list[Task] = []
         self._links: list[PeerLink] = []
         self._running: list[asyncio.Task[None]] = []
@@ -56,7 +57,9 @@ class Replication:
             link = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
             self._links.append(link)
             remote = RemoteNode(peer.name, VerifierKey.parse(peer.cosigner_vkey))
-            self._tasks.append(push_log(link, node.store, origin=settings.origin, peer=remote, now_ms=self._now_ms))
+            push = push_log(link, node.store, origin=settings.origin, peer=remote, now_ms=self._now_ms)
+            push.reached = self._reached
+            self._tasks.append(push)
             if peer.kind == "prefecture":
                 down = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
                 self._links.append(down)
@@ -74,6 +77,12 @@ class Replication:
 
     def _now_ms(self) -> int:
         return self._node.clock.now().at_ms
+
+    def _reached(self, origin: str) -> None:
+        """A peer has cosigned more of a log: somebody may be waiting for it."""
+        looking = asyncio.create_task(self._node.witness.look(origin))
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
 
     def _stored(self, origin: str) -> None:
         self._origins.add(origin)
@@ -169,6 +178,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         await pages_runner.setup()
         await TCPSite(pages_runner, settings.pages_host, settings.pages_port).start()
         server = await control.serve(node)
+        await node.witness.look()
         replication.start()
         yield node
     finally:

@@ -143,6 +143,7 @@ EVENTS = {
     "custody.custody-recalled": "收回主持权",
     "custody.entry-adopted": "采纳原主持节点的未传记录",
     "custody.entry-declined": "不采纳原主持节点的未传记录",
+    "incident.witness-relaxed": "改为单机记录",
     "incident.incident-recorded": "异常记录",
     "incident.incident-closed": "异常结束",
     "review.finding-raised": "审查意见（请说明）",

@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from node.domain.guards import require_one_of, require_short, require_text
+from node.domain.guards import require_one_of, require_second, require_short, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.sheet import ChecklistSubmitted, MarksSubmitted
-from node.domain.values import Asked, Recorded, Role
+from node.domain.values import Asked, Recorded
 
 HANDED_OVER, TAKEN_OVER = "handed-over", "taken-over"
-# Who may stand beside the operator at a change of custody; the system administrator signs nothing in a procedure.
-SECOND_ROLES = (Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +172,7 @@ def decide(state: CustodyState, lot_code: str, command: object, asked: Asked) ->
         case TakeCustody():
             return _take(state, lot_code, command, asked)
         case ReleaseCustody():
-            _two_persons(asked, command.second)
+            require_second(asked, command.second)
             _reason(command.reason)
             if state.released_to:
                 raise Refused("custody-released", rule="released-once", value=state.released_to)
@@ -223,14 +221,14 @@ def decide_tail(command: object, asked: Asked) -> tuple[Any, ...]:
     match command:
         case AdoptEntry():
             _before(command.earlier_undecided)
-            _two_persons(asked, command.second)
+            require_second(asked, command.second)
             _reason(command.reason)
             _still_fits(command)
             place = (command.origin, command.seq, command.leaf, command.at_ms, command.actor)
             return (EntryAdopted(*place, command.reason, command.second), *command.events)
         case DeclineEntry():
             _before(command.earlier_undecided)
-            _two_persons(asked, command.second)
+            require_second(asked, command.second)
             _reason(command.reason)
             return (EntryDeclined(command.origin, command.seq, command.leaf, command.reason, command.second),)
         case _:
@@ -248,7 +246,7 @@ def adopted_at(events: Sequence[object], recorded: Recorded) -> Recorded:
 
 def _take(state: CustodyState, lot_code: str, command: TakeCustody, asked: Asked) -> tuple[CustodyTaken]:
     require_one_of(command.how, (HANDED_OVER, TAKEN_OVER), "how")
-    _two_persons(asked, command.second)
+    require_second(asked, command.second)
     _reason(command.reason)
     require_text(statement=command.statement, from_node=command.from_node)
     if not command.moved:
@@ -274,13 +272,6 @@ def _take(state: CustodyState, lot_code: str, command: TakeCustody, asked: Asked
             command.second,
         ),
     )
-
-
-def _two_persons(asked: Asked, second: str) -> None:
-    role, _, person = second.partition(":")
-    if not person or person == asked.actor.person:
-        raise Refused("second-person-missing", rule="two-persons", value=person, limit="2")
-    require_one_of(role, tuple(str(one) for one in SECOND_ROLES), "second")
 
 
 def _reason(reason: str) -> None:

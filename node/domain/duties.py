@@ -76,6 +76,7 @@ DUTIES: dict[type, frozenset[Role]] = {
     award.ArchiveLot: frozenset({TENDERER, OPERATOR}),
     **dict.fromkeys((*custody.COMMANDS, *custody.TAIL_COMMANDS), frozenset({OPERATOR})),
     incident.RecordIncident: frozenset({OPERATOR, Role.WITNESS, SUPERVISOR, Role.SYSTEM}),
+    incident.RelaxWitness: frozenset({OPERATOR}),
     incident.CloseIncident: frozenset({OPERATOR, Role.SYSTEM}),
     review.RaiseFinding: frozenset({Role.REVIEWER}),
     review.MarkReviewed: frozenset({Role.REVIEWER}),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from node.domain.profile import Rule
 from node.domain.refused import Refused
+from node.domain.values import Asked, Role
 
 DIGEST_BYTES = 32
 TEXT_MOST = 2_000
@@ -60,3 +61,15 @@ def require_distinct(items: Iterable[str], field: str) -> None:
         if item in seen:
             raise Refused("stands-twice", rule="no-duplicates", value=item, facts=(("field", field),))
         seen.add(item)
+
+
+# Who may stand beside the first person of an act for two; the system administrator signs nothing in a procedure.
+SECOND_ROLES = (Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS)
+
+
+def require_second(asked: Asked, second: str) -> None:
+    """Raise Refused unless a second person, given as role:person, stands beside the one who asks."""
+    role, _, person = second.partition(":")
+    if not person or person == asked.actor.person:
+        raise Refused("second-person-missing", rule="two-persons", value=person, limit="2")
+    require_one_of(role, tuple(str(one) for one in SECOND_ROLES), "second")

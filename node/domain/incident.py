@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from node.domain.calendar import moment_text
-from node.domain.guards import require_distinct, require_one_of, require_short, require_text
+from node.domain.guards import require_distinct, require_one_of, require_second, require_short, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
 
@@ -47,6 +47,22 @@ class IncidentClosed:
     ended_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class RelaxWitness:
+    """While the neighbour is down: go on with receipts that stand on this node alone. `second` is role:person."""
+
+    reason: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessRelaxed:
+    """Two persons did; it ends by itself with the neighbour's next cosignature (design 5)."""
+
+    reason: str
+    second: str
+
+
 KINDS = ("mains-lost", "link-lost", "node-lost", "device", "environment", "conduct", "other")
 # A person may write down what began a little ago; an incident of tomorrow is a typing mistake.
 _AHEAD_MS = 60_000
@@ -58,6 +74,7 @@ class IncidentState:
 
     recorded: tuple[IncidentRecorded, ...] = ()
     closed: tuple[int, ...] = ()
+    relaxed_seq: int = -1  # the entry of the last switch to receipts without a witness
 
     @property
     def open(self) -> tuple[IncidentRecorded, ...]:
@@ -72,17 +89,24 @@ def decide(state: IncidentState, command: object, asked: Asked) -> tuple[object,
             return _record(state, command, asked)
         case CloseIncident():
             return _close(state, command, asked)
+        case RelaxWitness():
+            require_second(asked, command.second)
+            require_text(reason=command.reason)
+            require_short(reason=command.reason)
+            return (WitnessRelaxed(command.reason, command.second),)
         case _:
             raise NotOffered("room/", type(command).__name__)
 
 
-def evolve(state: IncidentState, event: object, recorded: Recorded) -> IncidentState:  # noqa: ARG001 - one shape
+def evolve(state: IncidentState, event: object, recorded: Recorded) -> IncidentState:
     """Return the state after one of the room's events."""
     match event:
         case IncidentRecorded():
             return replace(state, recorded=(*state.recorded, event))
         case IncidentClosed(no=no):
             return replace(state, closed=(*state.closed, no))
+        case WitnessRelaxed():
+            return replace(state, relaxed_seq=recorded.seq)
         case _:
             return state
 
@@ -114,5 +138,5 @@ def _close(state: IncidentState, command: CloseIncident, asked: Asked) -> tuple[
     return (IncidentClosed(command.no, command.text, command.ended_at_ms),)
 
 
-COMMANDS: tuple[type, ...] = (RecordIncident, CloseIncident)
-EVENTS: tuple[type, ...] = (IncidentRecorded, IncidentClosed)
+COMMANDS: tuple[type, ...] = (RecordIncident, CloseIncident, RelaxWitness)
+EVENTS: tuple[type, ...] = (IncidentRecorded, IncidentClosed, WitnessRelaxed)

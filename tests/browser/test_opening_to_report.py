@@ -159,14 +159,14 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
         expert.send(f"{EXPERT}/recusal", f"{EXPERT}/recusal", {"conflict": "no"})
     others = cast.MEMBERS[len(IN_BROWSER) :]
     for member in others:
-        day._expert(member, "sign-in", {})
-        day._expert(member, "recusal", {"conflict": "no"})
-    day._wait_seats("无回避情形", len(cast.MEMBERS))
+        day.expert(member, "sign-in", {})
+        day.expert(member, "recusal", {"conflict": "no"})
+    day.wait_seats("无回避情形", len(cast.MEMBERS))
     operator.send(f"{LOT}/chair", f"{LOT}/chair", {"no": "E1"})
     operator.send(f"{LOT}/evaluation-start", f"{LOT}/evaluation-start")
 
     passed = {f"check-{one.no}": "pass" for one in cast.SCHEME.checks}
-    for _, ref in day._standing():
+    for _, ref in day.standing():
         for expert in experts:
             checklist = f"{EXPERT}/checklist/{ref}"
             expert.send(checklist, f"{checklist}/check", passed)
@@ -174,12 +174,12 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
             assert expert.receipt().startswith("R-")
     day._wait_lot("b", "评标")
     for member in others:
-        for _, ref in day._standing():
-            day._expert(member, f"checklist/{ref}", dict(passed), "/check")
+        for _, ref in day.standing():
+            day.expert(member, f"checklist/{ref}", dict(passed), "/check")
     day._wait_cells(3, "5", len(cast.MEMBERS))
     operator.send(f"{LOT}/preliminary-close", f"{LOT}/preliminary-close")
 
-    scored = [(index, ref) for index, ref in day._standing() if not cast.BIDDERS[index].fate]
+    scored = [(index, ref) for index, ref in day.standing() if not cast.BIDDERS[index].fate]
     _a_wrong_mark_is_named_and_nothing_typed_is_lost(experts[0], scored[0][1])
     for member_index, expert in enumerate(experts):
         for company_index, ref in scored:
@@ -195,9 +195,9 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
     _a_press_of_the_back_button_makes_no_second_entry(experts[0])
     for member_index, member in enumerate(others, start=len(IN_BROWSER)):
         for company_index, ref in scored:
-            day._mark(member_index, company_index, ref)
-        day._expert(member, "sign", {"confirm": "yes"})
-    day._wait_seats("✓ 已签字", len(cast.MEMBERS))
+            day.mark(member_index, company_index, ref)
+        day.expert(member, "sign", {"confirm": "yes"})
+    day.wait_seats("✓ 已签字", len(cast.MEMBERS))
     operator.open(LOT)
     assert "评标基准价" not in operator.page.locator("main").inner_text()
     operator.send(f"{LOT}/scoring-close", f"{LOT}/scoring-close")
@@ -207,8 +207,8 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
         expert.open(f"{EXPERT}/done")
     day._wait_lot("b", "详细评审已完成")
     for member in others:
-        day._expert(member, "report", {"word": "agree"})
-    day._wait_seats("✓ 已签署", len(cast.MEMBERS))
+        day.expert(member, "report", {"word": "agree"})
+    day.wait_seats("✓ 已签署", len(cast.MEMBERS))
     operator.send(f"{LOT}/report", f"{LOT}/report")
     operator.open(LOT)
     text = operator.page.locator("main").inner_text()

@@ -1,11 +1,14 @@
 """Two running nodes of a room in one process: what the neighbour remembers, and what a failing view may not stop."""
 
 import asyncio
+import random
 import secrets
 import shutil
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,10 +31,11 @@ ACTOR = Actor("O-01", Role.OPERATOR)
 def free_base() -> int:
     """A port from which the next ones are free as well."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            base = probe.getsockname()[1]
-        if base < 65_000:
+        # Below the range from which the system takes ports for connections that are dialled.
+        base = random.randrange(11_000, 30_000)
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(base, base + 15):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return base
 
 
@@ -40,8 +44,8 @@ def world(tmp_path: Path) -> World:
     return make_world(tmp_path / "world", free_base())
 
 
-def settings(world: World, node: str) -> Settings:
-    return load_settings(world.data(node) / "erhai.toml")
+def settings(world: World, node: str, witness: str = "preferred") -> Settings:
+    return replace(load_settings(world.data(node) / "erhai.toml"), witness=witness)
 
 
 async def incident(node: Node, text: str) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from web.demo import cast
 from web.demo.day import Day
 from web.demo.link import Link
+from web.demo.outage import outage
 from web.demo.pages import PageFault
 from web.demo.processes import Processes, ProcessFault
 from web.demo.world import NODES, ORIGINS, World, make_world
@@ -61,7 +62,7 @@ def cli_demo(port: int, data: Path, *, once: bool) -> None:
             console.print(f"ready http://127.0.0.1:{world.pages(node)}/", soft_wrap=True)
         day = Day(world, processes, link, say)
         for step in _STEPS:
-            getattr(day, step)()
+            outage(day) if step == "outage" else getattr(day, step)()
         verify(world, day)
         console.print("verified")
         if not once:

@@ -34,11 +34,13 @@ class Day:
     people: dict[tuple[str, str], Visitor] = field(default_factory=dict)
     receipts: dict[str, list[str]] = field(default_factory=dict)
     refs: list[str] = field(default_factory=list)
+    home: str = "a"  # the node that holds the lot: everything of the lot is done there
 
     # -- people ------------------------------------------------------------------------------------------------------
 
-    def person(self, no: str, node: str = "a") -> Visitor:
-        """Return this person's browser at this node, signed in."""
+    def person(self, no: str, node: str = "") -> Visitor:
+        """Return this person's browser at this node, the lot's own by default, signed in."""
+        node = node or self.home
         key = (no, node)
         if key not in self.people:
             visitor = Visitor(f"http://127.0.0.1:{self.world.pages(node)}/")
@@ -50,14 +52,15 @@ class Day:
         """Sessions of a node that was killed are gone."""
         self.people = {key: visitor for key, visitor in self.people.items() if key[1] != node}
 
-    def act(self, no: str, slug: str, values: dict[str, str | list[str]] | None = None, *, node: str = "a") -> str:
+    def act(self, no: str, slug: str, values: dict[str, str | list[str]] | None = None, *, node: str = "") -> str:
         """Do one desk act and return its receipt number."""
+        node = node or self.home
         page = self.person(no, node).submit(f"{LOT}/{slug}", f"{LOT}/{slug}", values)
         return self.receipt(page, node)
 
-    def refused(self, no: str, slug: str, values: dict[str, str | list[str]] | None = None) -> str:
+    def refused(self, no: str, slug: str, values: dict[str, str | list[str]] | None = None, *, node: str = "") -> str:
         """Try an act that a rule must refuse; return the title of the refusal."""
-        page = self.person(no).submit(f"{LOT}/{slug}", f"{LOT}/{slug}", values, expect=409)
+        page = self.person(no, node).submit(f"{LOT}/{slug}", f"{LOT}/{slug}", values, expect=409)
         found = re.search(r'error-summary__title">([^<]+)<', page.html)
         if found is None:
             raise PageFault(page.url, "is not a refusal", page.words)
@@ -116,7 +119,7 @@ class Day:
         }
         values |= {"estimate": f"{lot.estimate_fen // 100}", "state_funds": "yes"}
         page = self.person("G-01").submit("/desk/register", "/desk/register", values)
-        self.say("登记", f"标段 {cast.LOT_CODE}，回执 {self.receipt(page, 'a')}")
+        self.say("登记", f"标段 {cast.LOT_CODE}，回执 {self.receipt(page, self.home)}")
         self.act("G-01", "filing", {"text": "招标方案：公开招标，综合评估法，资格后审。"})
         self.say(
             "备案",
@@ -158,7 +161,7 @@ class Day:
                 "phone": company.phone,
             }
             page = self.person("O-01").submit(f"{LOT}/participation", f"{LOT}/participation", who)
-            self.receipt(page, "a")
+            self.receipt(page, self.home)
             self.refs.append(re.findall(r"P-[A-Z2-7]{6}", page.words)[0])
         self.at("2026-03-20 15:00")
         for company, ref in zip(cast.BIDDERS, self.refs, strict=True):
@@ -189,7 +192,7 @@ class Day:
             page = self.person("O-01").submit(
                 f"{LOT}/bid", f"{LOT}/bid", {"ref": ref}, {"file": (f"{ref}.erhai", sealed)}
             )
-            last = self.receipt(page, "a")
+            last = self.receipt(page, self.home)
         self.say(
             "投标",
             f"{len(self.refs)} 份加密投标文件入库，最后一份回执 {last}：{self.wait_for_reach(last, '邻机已存证', 'a')}",
@@ -232,29 +235,33 @@ class Day:
         """Members sign in and declare; the chair; the evaluation starts."""
         self.at("2026-03-25 10:10")
         for member in cast.MEMBERS:
-            self._expert(member, "sign-in", {})
-            self._expert(member, "recusal", {"conflict": "no"})
-        self._wait_seats("已签到", len(cast.MEMBERS))
-        self._wait_seats("无回避情形", len(cast.MEMBERS))
+            self.expert(member, "sign-in", {})
+            self.expert(member, "recusal", {"conflict": "no"})
+        self.wait_seats("已签到", len(cast.MEMBERS))
+        self.wait_seats("无回避情形", len(cast.MEMBERS))
         self.act("O-01", "chair", {"no": "E1"})
         number = self.act("O-01", "evaluation-start")
         self.say("评标", f"七名成员签到、无回避情形，E1 任组长，评标开始，回执 {number}")
 
-    def _expert(self, member: cast.Sitter, what: str, values: dict[str, str | list[str]], check: str = "") -> str:
+    def seat_of(self, member: cast.Sitter) -> str:
+        """Return the node where a member sits now: those of a dead node have moved to the one that holds the lot."""
+        return self.home if member.node == "a" else member.node
+
+    def expert(self, member: cast.Sitter, what: str, values: dict[str, str | list[str]], check: str = "") -> str:
         """Fill one form at a member's seat (through its check page, where there is one); return the receipt."""
-        seat, base = self.person(member.person, member.node), f"/expert/lots/{cast.LOT_CODE}/{what}"
+        seat, base = self.person(member.person, self.seat_of(member)), f"/expert/lots/{cast.LOT_CODE}/{what}"
         page = seat.submit(base, f"{base}{check}", values)
         if check:
             form = page.form(base)
-            page = seat.post(self._url(member.node, base), dict(form.fields))
+            page = seat.post(self._url(self.seat_of(member), base), dict(form.fields))
             if page.status != 200:
                 raise PageFault(page.url, f"answered {page.status}", page.words)
-        return self.receipt(page, member.node)
+        return self.receipt(page, self.seat_of(member))
 
     def _url(self, node: str, path: str) -> str:
         return f"http://127.0.0.1:{self.world.pages(node)}{path}"
 
-    def _standing(self) -> list[tuple[int, str]]:
+    def standing(self) -> list[tuple[int, str]]:
         """The companies whose seal opened, with their refs."""
         pairs = list(enumerate(self.refs))
         return [(index, ref) for index, ref in pairs if cast.BIDDERS[index].fate != "文件损坏，无法解密"]
@@ -263,9 +270,9 @@ class Day:
         """Everybody checks every opened bid; the price above the control price rejects one."""
         self._wait_lot("b", "评标")
         for member in cast.MEMBERS:
-            for _, ref in self._standing():
+            for _, ref in self.standing():
                 values: dict[str, str | list[str]] = {f"check-{one.no}": "pass" for one in cast.SCHEME.checks}
-                self._expert(member, f"checklist/{ref}", values, "/check")
+                self.expert(member, f"checklist/{ref}", values, "/check")
         self._wait_cells(3, "5", len(cast.MEMBERS))
         number = self.act("O-01", "preliminary-close")
         page = self.person("O-01").open(LOT)
@@ -288,72 +295,24 @@ class Day:
                 raise PageFault(LOT, f"does not show {count} checklists on {rows} rows")
             time.sleep(0.2)
 
-    def _mark(self, member_index: int, company_index: int, ref: str) -> str:
+    def mark(self, member_index: int, company_index: int, ref: str) -> str:
+        """Mark one bid at a member's seat; return the receipt."""
         member = cast.MEMBERS[member_index]
         marks = cast.marks_of(member_index, company_index)
         values: dict[str, str | list[str]] = {
             f"mark-{no}": f"{centi // 100}.{centi % 100:02d}" for no, centi in marks.items()
         }
-        return self._expert(member, f"marks/{ref}", values, "/check")
-
-    def outage(self) -> None:
-        """Marks under way: the line has been cut since morning, the mains fail, node a is killed and comes back."""
-        scored = [(index, ref) for index, ref in self._standing() if not cast.BIDDERS[index].fate]
-        self.at("2026-03-25 10:25")
-        self.link.cut()
-        self.say("断网", "到上级的专线中断；评标继续，记录在本机和邻机保存")
-        kept: list[tuple[str, str]] = []
-        for member_index in range(4):
-            for company_index, ref in scored[:2]:
-                kept.append((self._mark(member_index, company_index, ref), "a"))
-        self.at("2026-03-25 10:32")
-        incident = {
-            "kind": "mains-lost",
-            "text": "市电中断，UPS 供电，预计可用两小时",
-            "began_at": "2026-03-25 10:32",
-            "lots": cast.LOT_CODE,
-        }
-        page = self.person("O-01").submit("/desk/incidents/new", "/desk/incidents/new", dict(incident))
-        self.say("停电", f"10:32 市电中断，工作人员记录异常，回执 {self.receipt(page, 'a')}")
-        reach = self.wait_for_reach(kept[-1][0], "邻机已存证", "a")
-        self.say("评分", f"断网断电中写入 {len(kept)} 份评分，最后一份 {kept[-1][0]}：{reach}")
-        self.at("2026-03-25 11:10")
-        self.processes.kill("a")
-        self.forget("a")
-        self.say("故障", "11:10 a 机被强行断电（SIGKILL）；b 机席位继续评分")
-        for member_index in range(4, 7):
-            for company_index, ref in scored:
-                kept.append((self._mark(member_index, company_index, ref), "b"))
-        took_s = self.processes.start("a")
-        self.say("恢复", f"a 机重新启动，{took_s:.1f} 秒后恢复服务，启动检查通过")
-        for number, node in kept:
-            page = self.person("O-01", "a").open(f"/receipts/{number}")
-            if node == "a" and number not in page.words:
-                raise PageFault(page.url, "a receipt given before the kill is not there", page.words)
-        self.say("核对", f"断电前出具的 {sum(node == 'a' for _, node in kept)} 份回执全部还在，一份不少")
-        for member_index in range(4):
-            for company_index, ref in scored[2:]:
-                self._mark(member_index, company_index, ref)
-        page = self.person("O-01").submit(
-            "/desk/incidents/1/end",
-            "/desk/incidents/1/end",
-            {"text": "市电恢复", "ended_at": "2026-03-25 11:10"},
-        )
-        self.receipt(page, "a")
-        for member in cast.MEMBERS:
-            self._expert(member, "sign", {"confirm": "yes"})
-        self._wait_seats("✓ 已签字", len(cast.MEMBERS))
-        self.say("签字", "七名成员在评分表上签字")
+        return self.expert(member, f"marks/{ref}", values, "/check")
 
     def score(self) -> None:
         """Everybody marks and signs, with nothing going wrong: what the day with its outage must come out equal to."""
-        scored = [(index, ref) for index, ref in self._standing() if not cast.BIDDERS[index].fate]
+        scored = [(index, ref) for index, ref in self.standing() if not cast.BIDDERS[index].fate]
         self.at("2026-03-25 10:25")
         for member_index, member in enumerate(cast.MEMBERS):
             for company_index, ref in scored:
-                self._mark(member_index, company_index, ref)
-            self._expert(member, "sign", {"confirm": "yes"})
-        self._wait_seats("✓ 已签字", len(cast.MEMBERS))
+                self.mark(member_index, company_index, ref)
+            self.expert(member, "sign", {"confirm": "yes"})
+        self.wait_seats("✓ 已签字", len(cast.MEMBERS))
 
     def result(self) -> None:
         """Close, rank, sign the report."""
@@ -369,8 +328,8 @@ class Day:
             values: dict[str, str | list[str]] = {"word": "agree"}
             if member.no == "E3":
                 values = {"word": "dissent", "text": "建议对第二候选人的机房供电方案作进一步核实。"}
-            self._expert(member, "report", values)
-        self._wait_seats("✓ 已签署", len(cast.MEMBERS))
+            self.expert(member, "report", values)
+        self.wait_seats("✓ 已签署", len(cast.MEMBERS))
         number = self.act("O-01", "report")
         first = self._paper("report")
         second = self._paper("report")
@@ -432,8 +391,9 @@ class Day:
         waiting = re.search(r"待传 ([0-9]+) 条", self.person("O-01").open("/desk").words)
         self.link.heal()
         began = time.monotonic()
-        last = self.receipts["a"][-1]
-        reach = self.wait_for_reach(last, "上级已接收", "a", 30.0)
+        for node in ("a", "b"):
+            self.wait_for_reach(self.receipts[node][-1], "上级已接收", node, 30.0)
+        reach = self.wait_for_reach(self.receipts[self.home][-1], "上级已接收", self.home)
         took_s = time.monotonic() - began
         self.say(
             "补传",
@@ -462,10 +422,10 @@ class Day:
                 raise PageFault("/desk", "the question did not come down")
             time.sleep(0.2)
         text = "文件按收到的摘要原样保存，摘要与回执一致；文件本身末尾损坏，系投标人生成时的问题。"
-        number = self.receipt(self.person("O-01").submit(answer, answer, {"text": text}), "a")
+        number = self.receipt(self.person("O-01").submit(answer, answer, {"text": text}), self.home)
         self.say(
             "答复",
-            f"问题下行到县中心，答复写入本县日志，回执 {number}：{self.wait_for_reach(number, '上级已接收', 'a')}",
+            f"问题下行到县中心，答复写入本县日志，回执 {number}：{self.wait_for_reach(number, '上级已接收', self.home)}",
         )
         closing = f"/prefecture/findings/{cast.LOT_CODE}/1"
         until = time.monotonic() + 20
@@ -477,9 +437,10 @@ class Day:
         for form in [one for one in above.open(timeline).forms if one.action.endswith("/reviewed")]:
             done = above.post(self._url("prefecture", form.action), dict(form.fields))
             self.receipt(done, "prefecture")
-        self.say("已审查", self.wait_for_reach(self.receipts["a"][-2], "已审查", "a"))
+        self.say("已审查", self.wait_for_reach(self.receipts[self.home][-2], "已审查", self.home))
 
-    def _wait_seats(self, word: str, count: int, timeout_s: float = 20.0) -> None:
+    def wait_seats(self, word: str, count: int, timeout_s: float = 20.0) -> None:
+        """Wait until so many seats show a word."""
         until = time.monotonic() + timeout_s
         while self.person("O-01").open(LOT).words.count(word) < count:
             if time.monotonic() > until:

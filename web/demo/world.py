@@ -108,7 +108,7 @@ def _people(node: str) -> str:
         rows = [(no, name, role, "") for no, name, role in cast.REVIEWERS]
     else:
         rows = [(no, name, role, "") for no, name, role in cast.STAFF]
-        rows += [(one.person, one.name, "expert", one.seat) for one in cast.MEMBERS if one.node == node]
+        rows += [(one.person, one.name, "expert", one.seat) for one in cast.MEMBERS]
     return "".join(
         f'[[person]]\nno = "{no}"\nname = "{name}"\nrole = "{role}"\nseat = "{seat}"\npin_hash = "{pin}"\n\n'
         for no, name, role, seat in rows

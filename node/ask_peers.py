@@ -12,8 +12,8 @@ from sync.checkpoint import Opened
 from sync.fence import Seen
 from sync.keys import NodeKeys
 from sync.link import LinkFault, PeerLink
-from sync.note import SignedNote, VerifierKey
-from sync.replicate import cosigned_note
+from sync.note import VerifierKey
+from sync.overtaken import cosigned_note, own_signature
 from sync.supervise import log_once
 from sync.tampered import Tampered
 
@@ -33,8 +33,7 @@ class PeerAnswer:
         """Return the checkpoint's note with the own log's signature alone: other lines are whatever the peer likes to say."""
         if self.opened is None:
             raise ValueError(self.peer.name)
-        own = [line for line in self.opened.note.signatures if line.name == self.opened.checkpoint.origin]
-        return bytes(SignedNote(self.opened.note.text, tuple(own)))
+        return own_signature(self.opened)
 
 
 def link_to(peer: Peer, keys: NodeKeys) -> PeerLink:

@@ -60,6 +60,7 @@ class Recorder:
         self._topics: set[str] = set()
         self._fence_to: Checkpoint | None = None
         self._adopt: bytes | None = None
+        self._began_at = 0
         self.released: Callable[[frozenset[str]], None] = lambda _topics: None
 
     @property
@@ -74,9 +75,15 @@ class Recorder:
         """Return the fence; only the writer thread moves it."""
         return self._fence
 
+    @property
+    def appended(self) -> int:
+        """Return how many entries this process has appended since it passed its gate."""
+        return self.log.size - self._began_at
+
     def open(self, db: apsw.Connection) -> None:
         """Bind to the own log in this database (set-up, before the writer thread starts)."""
         self._log = open_log(db, self._settings.origin)
+        self._began_at = self._log.size
 
     # -- states ------------------------------------------------------------------------------------------------------
 
@@ -215,6 +222,7 @@ class Recorder:
     def pass_gate(self, to: Checkpoint, adopt: bytes | None = None) -> None:
         """Move the fence to `to` after this commit; `adopt` is the instance of a restored copy that was reconciled."""
         self._fence_to, self._adopt = to, adopt
+        self._began_at = to.size
 
     def forget(self) -> None:
         """The own log was healed inside this transaction: nothing in memory is known to be true of it any more."""

@@ -14,13 +14,15 @@ import apsw
 from node import projection
 from node.ask_peers import PeerAnswer, ask_peers, link_to, seen_in
 from node.node import Node
+from node.recorder import NodeFault
 from node.verdict import HEALABLE, GateReport, report_of
-from sync.checkpoint import Checkpoint
+from sync.checkpoint import Checkpoint, Opened
 from sync.fence import UNPROVEN, Rollback, Seen
 from sync.gate import check_start
 from sync.heal import Healed, Target, heal, look
 from sync.link import LinkFault
 from sync.log import LogFault, head, instance_id, origins
+from sync.overtaken import contains, own_signature
 from sync.reader import LogReader
 from sync.supervise import log_once
 from sync.tampered import Problem, Tampered
@@ -119,7 +121,9 @@ class Recovery:
             try:
                 target = Target(answer.opened.checkpoint, answer.own_note, answer.peer.name)
                 await self._heal(target, LogReader(link, self._vkey.name), verdict, least)
-            except (LinkFault, LogFault) as fault:
+            except (LinkFault, LogFault, Tampered) as fault:
+                if isinstance(fault, Tampered) and fault.problem is Problem.TWO_BRANCHES:
+                    await self._close(answer.own_note, answer.peer.name)
                 self._show(replace(node.gate, phase="", problem=f"{answer.peer.name}: {fault}"))
                 continue
             finally:
@@ -165,17 +169,14 @@ class Recovery:
     async def _keep_branches(self, verdict: Rollback, answers: tuple[PeerAnswer, ...]) -> None:
         """Where a peer holds another history signed by our key, both signed checkpoints are kept and the log is closed."""
         shown = next((one for one in answers if one.peer.name == verdict.source and one.opened is not None), None)
-        if verdict.cause != "peer-differs" or shown is None:
-            return
+        if verdict.cause == "peer-differs" and shown is not None:
+            await self._close(shown.own_note, shown.peer.name)
+
+    async def _close(self, note: bytes, by: str) -> None:
         now_ms = self._node.clock.now().at_ms
-        origin = self._vkey.name
-
-        def keep(db: apsw.Connection) -> None:
-            held = head(db, origin).checkpoint or b""
-            found = Misbehaviour(origin, Problem.TWO_BRANCHES, held, shown.own_note, b"", shown.peer.name, now_ms)
-            keep_evidence(db, found, freeze=True)
-
-        await self._node.store.write(keep)
+        await self._node.store.write(
+            lambda db: _keep(db, self._vkey.name, problem=Problem.TWO_BRANCHES, note=note, by=by, now_ms=now_ms)
+        )
 
     async def _derive(self) -> None:
         """Follow every log whose views are behind, the own one after a heal too."""
@@ -214,6 +215,43 @@ class Recovery:
         if report != self._node.gate:
             self._node.gate = report
             self._node.feed.publish({"status"})
+
+
+async def stop_on_proof(node: Node, proof: Opened, by: str) -> None:
+    """A peer shows a checkpoint that our key has signed and our log does not contain: nothing more is appended, at once.
+
+    Where this process has appended nothing yet, it was a rollback that nobody could tell it of at its start: it is stopped
+    as then, and heals. Else two hands use one key: both signed checkpoints are kept and the log is closed for ever.
+    """
+    origin, now_ms = proof.checkpoint.origin, node.clock.now().at_ms
+    note = own_signature(proof)
+
+    def job(db: apsw.Connection) -> None:
+        if contains(db, proof.checkpoint):
+            return  # it was healed meanwhile
+        size = head(db, origin).size
+        ahead = proof.checkpoint.size > size
+        if ahead and not node.recorder.appended:
+            cause = "peer-ahead"
+        else:
+            cause = "closed"
+            problem = Problem.ROLLED_BACK if ahead else Problem.TWO_BRANCHES
+            _keep(db, origin, problem=problem, note=note, by=by, now_ms=now_ms)
+        node.gate = GateReport(cause, by, size, proof.checkpoint.size)
+        node.stopped = NodeFault(
+            f"{by} shows {proof.checkpoint.size} entries signed by this node's key that are not in its log of {size}",
+            "another copy of this node has been running; nothing more is recorded here before two persons have looked",
+        )
+
+    await node.store.write(job)
+    if node.stopped is not None:
+        _logger.error("%s stopped: %s", origin, node.stopped.why)
+    node.feed.publish({"status", "log"})
+
+
+def _keep(db: apsw.Connection, origin: str, *, problem: Problem, note: bytes, by: str, now_ms: int) -> None:
+    held = head(db, origin).checkpoint or b""
+    keep_evidence(db, Misbehaviour(origin, problem, held, note, b"", by, now_ms), freeze=True)
 
 
 def _size(answer: PeerAnswer) -> int:

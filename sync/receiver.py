@@ -5,6 +5,7 @@
     POST /mirror/add-checkpoint, add-entries  C2SP tlog-mirror: cosigns what is stored here, with the mirror key
     GET  /log/<origin hash>/checkpoint        own and mirrored logs as C2SP tlog-tiles; `/mirror/<origin hash>/…` is the same
     GET  /log/<origin hash>/tile/…
+    GET  /log/<origin hash>/evidence          signed notes that are kept against a log, for its own node to see
 
 The origin hash is the hex SHA-256 of the origin. Every body has a bound; a request that a rule refuses changes nothing.
 Nothing here knows a socket: `sync.endpoints` serves it over TLS, the simulation without any.
@@ -29,7 +30,7 @@ from sync.supervise import log_once
 from sync.tampered import Malformed, Tampered
 from sync.tiles import encode_bundle, parse_tile_path, width_of
 from sync.wire import AddCheckpoint, EntriesReader
-from sync.witness import PLAIN, Answer, newest_promise, refuse, take_checkpoint
+from sync.witness import PLAIN, Answer, evidence_of, newest_promise, refuse, take_checkpoint
 
 T = TypeVar("T")
 
@@ -329,6 +330,13 @@ async def _witnessed(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
     return await node.db.read(find)
 
 
+async def _kept_evidence(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
+    origin = await _origin(node, match)
+    if origin is None:
+        return refuse(404, "no such log")
+    return Answer(200, await node.db.read(lambda db: evidence_of(db, origin)), "application/msgpack")
+
+
 async def _tile(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
     origin = await _origin(node, match)
     if origin is None:
@@ -357,5 +365,6 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = (
     ("POST", re.compile("/mirror/add-entries"), _add_entries),
     ("GET", re.compile(f"/witness/{_LOG}/checkpoint"), _witnessed),
     ("GET", re.compile(f"/(?:log|mirror)/{_LOG}/checkpoint"), _checkpoint),
+    ("GET", re.compile(f"/log/{_LOG}/evidence"), _kept_evidence),
     ("GET", re.compile(f"/(?:log|mirror)/{_LOG}/(?P<tile>tile/.+)"), _tile),
 )

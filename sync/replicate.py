@@ -9,18 +9,19 @@ import asyncio
 import gzip
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 import apsw
 
 from sync import wire
-from sync.checkpoint import Checkpoint, Opened, cosignatures, open_checkpoint, read
+from sync.checkpoint import Checkpoint, Opened, cosignatures, read
 from sync.link import LinkFault, PeerLink
 from sync.log import Cosigned, LogFault, TableHashes, add_cosignature, head, read_bodies
 from sync.merkle import HashReader, consistency_proof, subtree_proof
 from sync.note import SignedNote, VerifierKey
+from sync.overtaken import disproof
 from sync.receiver import Database, log_hash
 from sync.status import LinkState, PeerStatus
 from sync.supervise import log_once
@@ -122,6 +123,10 @@ class Task(ABC):
             self.changed(new)
 
 
+async def _unheard(_proof: Opened, _by: str) -> None:
+    return
+
+
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
@@ -153,10 +158,17 @@ class Push(Task):
         self._packages = 1
         self._pack = False
         self.reached: Callable[[str], None] = lambda _origin: None
+        self.own: VerifierKey | None = None  # the key of this log where it is the node's own
+        self.disproved: Callable[[Opened, str], Awaitable[None]] = _unheard
 
     async def _round(self) -> None:
         try:
             await self._push_all()
+        except LinkFault as fault:
+            self._known = self._next = None
+            if fault.why == "refused" and self.own is not None:
+                await self._look_for_proof(self.own)
+            raise
         except BaseException:
             self._known = self._next = None
             raise
@@ -244,6 +256,10 @@ class Push(Task):
                 self._known = wire.decode_size(reply.body)
             except Malformed as malformed:
                 raise LinkFault("unexpected-answer", str(malformed)) from malformed
+            if self._known > size and self.own is not None:
+                await self._look_for_proof(self.own)
+                claim = f"{self._peer.node} says {self._known} entries of this log, has {size}, and shows no proof"
+                raise LinkFault("unproven", claim)
             if self._known > size:
                 raise Tampered(
                     Problem.ROLLED_BACK,
@@ -253,6 +269,23 @@ class Push(Task):
                     detail=f"{self._peer.node} has recorded more of this log than is here",
                 )
         raise LinkFault("unexpected-answer", "the recorded size keeps changing")
+
+    async def _look_for_proof(self, own: VerifierKey) -> None:
+        """Raise Tampered, after telling the node, where the peer shows a checkpoint of ours that is not in our log."""
+        proof = await disproof(self._link, self._db, own=own, cosigner=self._peer.cosigner)
+        if proof is None:
+            return
+        await self.disproved(proof, self._peer.node)
+        mine = await self._db.read(self._mine)
+        got = 0 if mine is None else mine.checkpoint.size
+        problem = Problem.ROLLED_BACK if proof.checkpoint.size > got else Problem.TWO_BRANCHES
+        raise Tampered(
+            problem,
+            self._origin,
+            expected=str(proof.checkpoint.size),
+            got=str(got),
+            detail=f"{self._peer.node} shows a checkpoint that our key has signed and our log does not contain",
+        )
 
     def _consistency(self, db: apsw.Connection, old: int, size: int) -> list[bytes]:
         return consistency_proof(TableHashes(db, self._origin), old, size)
@@ -365,26 +398,3 @@ class _Remembered:
 def push_log(link: PeerLink, db: Database, *, origin: str, peer: RemoteNode, now_ms: Callable[[], int]) -> Push:
     """Return the task that pushes a log to a peer; start it with `asyncio.create_task(push.run())`."""
     return Push(link, db, origin=origin, peer=peer, now_ms=now_ms)
-
-
-async def cosigned_note(link: PeerLink, *, log: VerifierKey, cosigner: VerifierKey) -> Opened | None:
-    """Return the newest checkpoint of a log that this peer mirrors and has cosigned, verified, with its note; None for none.
-
-    Raises LinkFault, and Tampered where a signature of a known key is forged.
-    """
-    reply = await link.get(f"/mirror/{log_hash(log.name)}/checkpoint", limit=wire.MAX_CHECKPOINT_BODY)
-    if reply.status == 404:
-        return None
-    if reply.status != 200:
-        raise reply.unexpected()
-    try:
-        opened = open_checkpoint(reply.body, [log, cosigner])
-    except Malformed as malformed:
-        raise LinkFault("unexpected-answer", str(malformed)) from malformed
-    return opened if opened.cosignatures else None
-
-
-async def cosigned_checkpoint(link: PeerLink, *, log: VerifierKey, cosigner: VerifierKey) -> Checkpoint | None:
-    """Return what `cosigned_note` returns without its note."""
-    opened = await cosigned_note(link, log=log, cosigner=cosigner)
-    return None if opened is None else opened.checkpoint

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import apsw
 
 from sync.checkpoint import Checkpoint, Opened
+from sync.codec import pack
 from sync.log import TableHashes, open_log
 from sync.merkle import EMPTY_ROOT, tree_root, verify_consistency
 from sync.note import NoteSignature, Signer
@@ -188,3 +189,13 @@ def misbehaviours(db: apsw.Connection) -> tuple[Misbehaviour, ...]:
     """Return all evidence kept here, oldest first."""
     query = "SELECT origin, problem, held, shown, proof, shown_by, at_ms FROM misbehaviour ORDER BY id"
     return tuple(Misbehaviour(*row) for row in db.execute(query))
+
+
+def evidence_of(db: apsw.Connection, origin: str) -> bytes:
+    """Return the notes that prove what a log's key has signed, newest first, packed: evidence kept, and the newest promise."""
+    rows = db.execute("SELECT held, shown FROM misbehaviour WHERE origin = ? ORDER BY id DESC LIMIT 8", (origin,))
+    notes = [note for row in rows for note in row if note]
+    log = db.execute("SELECT log_id FROM logs WHERE origin = ?", (origin,)).fetchone()
+    if log is not None:
+        notes.append(newest_promise(db, log[0], origin)[1])
+    return pack(tuple(dict.fromkeys(note for note in notes if note)))

@@ -11,9 +11,10 @@ from aiohttp.web_runner import AppRunner, TCPSite
 
 from node import control
 from node.node import Node
-from node.recover import Recovery
+from node.recover import Recovery, stop_on_proof
 from node.settings import Settings
 from node.start import open_asking
+from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
 from sync.link import PeerLink
@@ -32,6 +33,7 @@ class Replication:
         """Make the tasks; `start` runs them."""
         self._node = node
         self._arrived = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._origins: set[str] = set()
         self._unprojected: set[str] = set()
         self._looking: set[asyncio.Task[None]] = set()
@@ -59,6 +61,7 @@ class Replication:
             remote = RemoteNode(peer.name, VerifierKey.parse(peer.cosigner_vkey))
             push = push_log(link, node.store, origin=settings.origin, peer=remote, now_ms=self._now_ms)
             push.reached = self._reached
+            push.own, push.disproved = keys.log_signer.vkey, self._disproved
             self._tasks.append(push)
             if peer.kind == "prefecture":
                 down = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
@@ -119,13 +122,20 @@ class Replication:
         self._node.stale_views = tuple(sorted(self._unprojected))
 
     async def _recover(self) -> None:
-        """A node that was stopped by its start-up gate goes on trying to heal; then its neighbours are told at once."""
+        """A stopped node goes on trying to heal, whenever it was stopped; then its neighbours are told at once."""
+        while True:
+            await Recovery(self._node).run()
+            if self._node.stopped is None:
+                self._node.feed.publish({"status", "log"})
+                for task in self._tasks:
+                    task.retry_now()
+            await self._stopped.wait()
+            self._stopped.clear()
+
+    async def _disproved(self, proof: Opened, by: str) -> None:
         if self._node.stopped is None:
-            return
-        await Recovery(self._node).run()
-        self._node.feed.publish({"status", "log"})
-        for task in self._tasks:
-            task.retry_now()
+            await stop_on_proof(self._node, proof, by)
+            self._stopped.set()
 
     async def _watch(self) -> None:
         """Tell the pages when a link's word or a record's reach changes."""

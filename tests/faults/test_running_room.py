@@ -19,8 +19,10 @@ from node.node import Node
 from node.recorder import NodeFault
 from node.settings import Settings, load_settings
 from node.views.incident import incidents
+from sync.checkpoint import Checkpoint, open_checkpoint, sign
 from sync.heal import heals
 from sync.log import head, size_of
+from sync.note import Signer
 from sync.witness import misbehaviours
 from web.demo.world import CODES, ORIGINS, World, make_world
 from web.serve import running
@@ -122,6 +124,59 @@ async def test_a_node_that_finds_nobody_stays_read_only_and_heals_when_the_neigh
             await until(lambda: a.stopped is None)
             await incident(a, "接着写")
             assert a.recorder.log.size == 3
+
+
+def cloned(world: World) -> Settings:
+    """A copy of node a's whole disk, made while it was down, on other ports."""
+    folder = world.folder / "clone"
+    shutil.copytree(world.data("a"), folder, ignore=shutil.ignore_patterns("*.sock"))
+    return replace(settings(world, "a"), data=folder, pages_port=world.port + 30, sync_port=world.port + 31)
+
+
+async def test_two_clones_that_run_at_once_both_stop_and_every_observer_keeps_both_branches(world: World) -> None:
+    async with running(settings(world, "a")) as a:
+        await incident(a, "克隆以前")
+    twin = cloned(world)
+    async with running(settings(world, "b")) as b, running(settings(world, "a")) as a, running(twin) as a2:
+        await until(lambda: cosigned(a, "b") and cosigned(a2, "b"))
+        await asyncio.gather(incident(a, "一机"), incident(a2, "另一机"))
+        await until(lambda: a.stopped is not None and a2.stopped is not None, 30)
+        for node in (a, a2):
+            with pytest.raises(NodeFault, match="signed by this node's key that are not in its log"):
+                await incident(node, "不能再写")
+            (kept,) = await node.read(misbehaviours)
+            assert kept.problem == "two-branches"
+            assert open_checkpoint(kept.held, [node.keys.log_signer.vkey]).checkpoint.size == 2
+            assert open_checkpoint(kept.shown, [node.keys.log_signer.vkey]).checkpoint.size == 2
+        (kept,) = await b.read(misbehaviours)
+        assert {
+            open_checkpoint(note, [a.keys.log_signer.vkey]).checkpoint.root for note in (kept.held, kept.shown)
+        } == {
+            a.recorder.log.frontier.root(),
+            a2.recorder.log.frontier.root(),
+        }
+    async with running(settings(world, "a")) as a:  # alone: no neighbour could tell it
+        assert a.gate.cause == "closed"
+        with pytest.raises(NodeFault):
+            await incident(a, "不能再写")
+
+
+async def test_a_claim_without_a_checkpoint_of_ours_stops_nothing(world: World) -> None:
+    async with running(settings(world, "b")) as b, running(settings(world, "a")) as a:
+        await incident(a, "第一条")
+        await mirrored(b, "a", 1)
+
+        def lie(db) -> None:
+            log_id = db.execute("SELECT log_id FROM logs WHERE origin = ?", (ORIGINS["a"],)).fetchone()[0]
+            other = sign(Checkpoint(ORIGINS["a"], 9, b"\x09" * 32), Signer.from_seed(ORIGINS["a"], b"\x07" * 32))
+            db.execute("INSERT INTO promises VALUES (?, 9, ?, ?)", (log_id, b"\x09" * 32, other))
+
+        await b.store.write(lie)
+        await incident(a, "第二条")
+        await until(lambda: any("shows no proof" in status.detail for status in a.peer_status()))
+        await incident(a, "照常记录")
+        assert a.stopped is None
+        assert await a.read(misbehaviours) == ()
 
 
 async def test_without_any_neighbour_the_fence_alone_decides_and_the_node_starts_within_seconds(world: World) -> None:

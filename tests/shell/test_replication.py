@@ -21,7 +21,7 @@ from sync.link import LinkFault, PeerLink
 from sync.log import open_log, reached, read_bodies, size_of
 from sync.merkle import consistency_proof, inclusion_proof, leaf_hash, verify_inclusion
 from sync.note import VerifierKey
-from sync.replicate import cosigned_checkpoint
+from sync.overtaken import cosigned_checkpoint
 from sync.status import LinkState
 from sync.tiles import TileHashes, decode_bundle
 from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo

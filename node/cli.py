@@ -9,12 +9,13 @@ import click
 from rich.progress import Progress
 
 from node import projection
-from node.check import check
+from node.check import check, check_log
 from node.settings import SettingsFault, load_settings
 from node.start import DATABASE, FENCE, KEYS, make_tables
 from node.store import StoreFault, connect
 from sync.fence import Fence, FenceFault
 from sync.keys import KeyFault, load_public
+from sync.log import origins
 from sync.note import VerifierKey
 
 _DATA = click.option(
@@ -79,11 +80,20 @@ def cli_rebuild(data: Path) -> None:
     """清空全部视图并由日志重建。节点须已停止。The node must be stopped."""
     _require(data)
     try:
-        origin, _ = _vkeys(data)
+        origin, vkeys = _vkeys(data)
         fence = Fence.open(data / FENCE)
         db = connect(data / DATABASE)
         db.execute("BEGIN IMMEDIATE")
         make_tables(db)
+        for name in origins(db):
+            for damage in check_log(db, name, vkeys.get(name)):
+                db.execute("ROLLBACK")
+                fence.close()
+                click.echo(
+                    f"日志受损，没有重建 / the log is damaged, nothing was rebuilt: {damage.where}: {damage.why}",
+                    err=True,
+                )
+                sys.exit(4)
         projection.drop_views(db)
         with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("重建 / rebuilding", total=None)

@@ -67,6 +67,14 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "number-expected": ("应为数值，现为 {value}", "must be a number, is {value}"),
     "date-time-expected": ("应为带时区的日期时间，现为 {value}", "must be a date-time with offset, is {value}"),
     "already-imported": ("该发布已经导入：{value}", "this release is imported already: {value}"),
+    "release-id-reused": (
+        "同一发布编号、不同发布时间，不能当作已导入：{value}（已导入的为 {limit}）",
+        "the release id was used before with another date: {value} (recorded: {limit})",
+    ),
+    "custody-contested": (
+        "两台节点都登记了该流程，须先由两人确定主持节点",
+        "two nodes own this process; two persons must decide",
+    ),
     "older-release": ("早于已导入的发布：{value} < {limit}", "older than what is imported: {value} < {limit}"),
     "release-in-the-future": ("发布日期在未来：{value}", "the release is dated in the future: {value}"),
     "release-too-large": ("内容过多，一条记录放不下", "holds more than one entry can take"),

@@ -66,7 +66,7 @@ def _known(db: apsw.Connection, settings: Settings, origin: str) -> str:
 @cli_log.command("show", epilog="例 / example: erhai log show --data demo-data/a --from 0 --count 20")
 @_DATA
 @_ORIGIN
-@click.option("--from", "start", type=click.IntRange(min=0), default=0, help="起始序号 / first position")
+@click.option("--from", "start", type=click.IntRange(0, 2**53), default=0, help="起始序号 / first position")
 @click.option("--count", type=click.IntRange(1, 100_000), default=50, help="条数 / how many")
 @click.option("--json", "as_json", is_flag=True, help="每行一个 JSON / one JSON a line")
 def show(data: Path, origin: str, start: int, count: int, *, as_json: bool) -> None:
@@ -113,6 +113,9 @@ def export_command(data: Path, origin: str, output: Path, receipts: tuple[str, .
         if None in places:
             click.echo(f"回执不属于这个日志 / not receipts of this log: {receipts[places.index(None)]}", err=True)
             sys.exit(1)
+        if not output.absolute().parent.is_dir():
+            click.echo(f"{output.parent}: 没有这个文件夹 / no such folder", err=True)
+            sys.exit(2)
         fresh = output.with_name(output.name + ".part")
         with fresh.open("wb") as target:
             seqs = [place[1] for place in places if place is not None]

@@ -127,9 +127,12 @@ def _moved(
     for stream in dict.fromkeys(names):
         chain = custody_view.chain(db, stream)
         owner = chain.owner or (peer.origin if peer is not None and stream != names[0] else "")
+        if chain.contested:  # either branch can be taken up: the one whose node is named
+            writers = (one for one in log_view.origins_of(db, stream) if node_of(settings, one) == from_node)
+            owner = next((one for one in writers if one != settings.origin), "")
         if not owner or owner == settings.origin or node_of(settings, owner) != from_node:
             continue
-        rows = [row for row in custody_view.of_stream(db, stream) if row.origin == owner]
+        rows = [row for row in custody_view.branch(db, stream, owner) if row.origin == owner]
         seq, leaf = (rows[-1].seq, leaf_hash(read_entry(db, owner, rows[-1].seq))) if rows else (-1, b"")
         moved.append(Moved(stream, chain.term + 1, owner, seq, leaf))
     return tuple(moved)
@@ -165,7 +168,9 @@ async def take(
             second=second,
         )
 
-    return await node.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
+    return await node.record_prepared(
+        lot_stream(lot_code), prepare, command_id, actor, "take", from_node, reason, second
+    )
 
 
 async def release(
@@ -220,7 +225,7 @@ async def decide_tail(
             earlier_undecided=earlier,
         )
 
-    return await node.record_prepared(stream, prepare, command_id, actor)
+    return await node.record_prepared(stream, prepare, command_id, actor, origin, seq, adopt, reason, second)
 
 
 def _stream_of(db: apsw.Connection, origin: str, seq: int) -> str:

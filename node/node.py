@@ -104,22 +104,32 @@ class Node:
 
     async def submit(self, stream: str, command: Any, *, command_id: bytes, actor: Actor) -> Receipt:
         """Record one command. Raises Refused, NodeFault or StoreFault; then nothing was recorded."""
-        return await self.record_prepared(stream, lambda _db: command, command_id, actor)
+        return await self.record_prepared(stream, lambda _db: command, command_id, actor, command)
 
     async def record_prepared(
-        self, stream: str, prepare: Callable[[apsw.Connection], Any], command_id: bytes, actor: Actor
+        self,
+        stream: str,
+        prepare: Callable[[apsw.Connection], Any],
+        command_id: bytes,
+        actor: Actor,
+        *content: Any,
     ) -> Receipt:
         """Record the command that `prepare` makes on the writer thread, where it sees what the rules will see.
 
-        Raises NotWitnessed where it is recorded and no neighbour holds it yet, when one must.
+        `content` is what the person gave, before sealing: a repeated command_id with other content is refused. Raises
+        NotWitnessed where it is recorded and no neighbour holds it yet, when one must.
         """
         if self.stopped is not None:
             raise self.stopped
 
+        digest = sealing.digest_of(self.keys, stream, *content)
+
         def job(db: apsw.Connection) -> Receipt:
             if self.stopped is not None:  # while it waited for the writer
                 raise self.stopped
-            return self.recorder.record(db, stream, lambda: prepare(db), command_id=command_id, actor=actor)
+            return self.recorder.record(
+                db, stream, lambda: prepare(db), command_id=command_id, actor=actor, content=digest
+            )
 
         receipt = await self.store.write(job)
         if not self.witness.covered(receipt.seq, -1) and not await self.witness.wait(
@@ -155,10 +165,10 @@ class Node:
         sealed = self._room().seal(personal.packed(bound), f"erhai-participation-v1\n{lot_code}\n{ref}\n".encode())
 
         def prepare(db: apsw.Connection) -> RegisterParticipation:
-            personal.keep(db, bound)
+            personal.keep(db, bound, self._room().seal)
             return RegisterParticipation(ref, bound.commitment, sealed)
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, identity)
 
     async def record_bond(
         self, lot_code: str, facts: BondFacts, identity: BondIdentity, *, command_id: bytes, actor: Actor
@@ -172,7 +182,7 @@ class Node:
         sealed = self._room().seal(plain, f"erhai-bond-v1\n{lot_code}\n{facts.ref}\n".encode())
 
         def prepare(db: apsw.Connection) -> RecordBond:
-            personal.keep(db, bound)
+            personal.keep(db, bound, self._room().seal)
             return RecordBond(
                 ref=facts.ref,
                 form=facts.form,
@@ -183,7 +193,7 @@ class Node:
                 sealed=sealed,
             )
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, facts, identity)
 
     async def open_bid(self, lot_code: str, ref: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open one bid's seal and record the outcome, with whose fault a failure was.
@@ -200,7 +210,7 @@ class Node:
             content, fault, reason = self._unsealed(lot, ref, held.sha256)
             return OpenBid(ref, content, self._bond_facts(lot, ref), fault, reason)
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, "open", ref)
 
     def _unsealed(self, lot: LotState, ref: str, sha256: bytes) -> tuple[BidContent | None, str, str]:
         if self._room_key is None:
@@ -240,10 +250,10 @@ class Node:
         sealed = self._room().seal(personal.packed(bound), f"erhai-objection-v1\n{lot_code}\n".encode())
 
         def prepare(db: apsw.Connection) -> RaiseObjection:
-            personal.keep(db, bound)
+            personal.keep(db, bound, self._room().seal)
             return RaiseObjection(kind, text, bound.commitment, sealed)
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, kind, text, who)
 
     async def form_committee(
         self, lot_code: str, how: str, members: tuple[MemberIdentity, ...], *, command_id: bytes, actor: Actor
@@ -253,10 +263,10 @@ class Node:
 
         def prepare(db: apsw.Connection) -> FormCommittee:
             for _member, data in bound:
-                personal.keep(db, data)
+                personal.keep(db, data, self._room().seal)
             return FormCommittee(how, tuple(member for member, _ in bound))
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, how, members)
 
     async def replace_member(
         self,
@@ -273,10 +283,10 @@ class Node:
         member, data = self._bind_member(lot_code, successor)
 
         def prepare(db: apsw.Connection) -> ReplaceMember:
-            personal.keep(db, data)
+            personal.keep(db, data, self._room().seal)
             return ReplaceMember(no, reason, text, member)
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, no, reason, text, successor)
 
     def _bind_member(self, lot_code: str, who: MemberIdentity) -> tuple[Member, personal.Personal]:
         data = personal.bind("expert", (who.name, who.id_no, who.phone, who.employer))
@@ -296,7 +306,7 @@ class Node:
     async def start_evaluation(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Begin the evaluation with a fresh session key for the venue nodes of the committee."""
         return await self.record_prepared(
-            lot_stream(lot_code), lambda db: self._evaluating.start(db, lot_code), command_id, actor
+            lot_stream(lot_code), lambda db: self._evaluating.start(db, lot_code), command_id, actor, "start"
         )
 
     async def submit_marks(
@@ -331,7 +341,9 @@ class Node:
             return seal(stream, command, sealing.session_key(db, lot_code, round_no, self.keys))
 
         lot = await self.state(lot_stream(lot_code))
-        return await self.record_prepared(sheet_stream(lot_code, lot.round_no, member), prepare, command_id, actor)
+        return await self.record_prepared(
+            sheet_stream(lot_code, lot.round_no, member), prepare, command_id, actor, command
+        )
 
     async def submit_sheet(
         self, lot_code: str, member: str, command: Any, *, command_id: bytes, actor: Actor
@@ -366,19 +378,19 @@ class Node:
     async def conclude_preliminary(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open every member's checklists with the session key and conclude the preliminary review."""
         return await self.record_prepared(
-            lot_stream(lot_code), lambda db: self._evaluating.conclude(db, lot_code), command_id, actor
+            lot_stream(lot_code), lambda db: self._evaluating.conclude(db, lot_code), command_id, actor, "conclude"
         )
 
     async def close_scoring(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open every signed sheet, release the session key, rank."""
         return await self.record_prepared(
-            lot_stream(lot_code), lambda db: self._evaluating.close(db, lot_code), command_id, actor
+            lot_stream(lot_code), lambda db: self._evaluating.close(db, lot_code), command_id, actor, "close"
         )
 
     async def close_recheck(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """All corrections are in: rank with them."""
         return await self.record_prepared(
-            lot_stream(lot_code), lambda db: self._evaluating.recheck(db, lot_code), command_id, actor
+            lot_stream(lot_code), lambda db: self._evaluating.recheck(db, lot_code), command_id, actor, "recheck"
         )
 
     async def complete_report(
@@ -399,6 +411,9 @@ class Node:
             lambda db: self._evaluating.complete(db, lot_code, report_sha256, silent),
             command_id,
             actor,
+            "complete",
+            report_sha256,
+            silent,
         )
 
     def _room(self) -> RoomKey:
@@ -464,7 +479,7 @@ class Node:
 
     async def personal(self, commitment: bytes) -> personal.Personal | None:
         """Return erasable data behind a commitment, if it is kept here."""
-        return await self.store.read(lambda db: personal.find(db, commitment))
+        return await self.store.read(lambda db: personal.find(db, commitment, self._room().open))
 
     def links(self) -> Links:
         """Return the state of the node's links and clock for the bar."""

@@ -4,20 +4,21 @@ Erasing a row leaves the log whole and verifiable: the commitment stays, nobody 
 the node's database, not derived from the log: `erhai rebuild` keeps them.
 """
 
+import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import apsw
 
 from sync.codec import pack, unpack
-from sync.seal import commitment
+from sync.seal import SealFault, commitment
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS personal (
     commitment BLOB PRIMARY KEY,
     kind TEXT NOT NULL,
-    salt BLOB NOT NULL,
-    value BLOB NOT NULL
+    sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -49,20 +50,25 @@ def unpacked(kind: str, data: bytes) -> Personal:
     return Personal(commitment(salt, pack(tuple(fields))), kind, salt, tuple(fields))
 
 
-def keep(db: apsw.Connection, personal: Personal) -> None:
-    """Store one person's data."""
-    db.execute(
-        "INSERT OR REPLACE INTO personal VALUES (?, ?, ?, ?)",
-        (personal.commitment, personal.kind, personal.salt, pack(personal.fields)),
-    )
+def keep(db: apsw.Connection, personal: Personal, seal: Callable[[bytes, bytes], bytes]) -> None:
+    """Store one person's data, sealed to the room: neither the database's file nor a backup of it names anybody."""
+    sealed = seal(packed(personal), _context(personal.commitment))
+    db.execute("INSERT OR REPLACE INTO personal VALUES (?, ?, ?)", (personal.commitment, personal.kind, sealed))
 
 
-def find(db: apsw.Connection, commitment_: bytes) -> Personal | None:
-    """Return the data behind a commitment, if it is (still) kept here."""
-    row = db.execute(
-        "SELECT commitment, kind, salt, value FROM personal WHERE commitment = ?", (commitment_,)
-    ).fetchone()
-    return None if row is None else Personal(row[0], row[1], row[2], tuple(unpack(row[3])))
+def find(db: apsw.Connection, commitment_: bytes, open_: Callable[[bytes, bytes], bytes]) -> Personal | None:
+    """Return the data behind a commitment, if it is (still) kept here. Raises SealFault where it is not what was kept."""
+    row = db.execute("SELECT kind, sealed FROM personal WHERE commitment = ?", (commitment_,)).fetchone()
+    if row is None:
+        return None
+    found = unpacked(row[0], open_(row[1], _context(commitment_)))
+    if not hmac.compare_digest(found.commitment, commitment_):
+        raise SealFault("wrong-context", f"{row[0]} under another commitment")
+    return found
+
+
+def _context(commitment_: bytes) -> bytes:
+    return b"erhai-personal-v1\n" + commitment_.hex().encode() + b"\n"
 
 
 def erase(db: apsw.Connection, commitment_: bytes) -> bool:

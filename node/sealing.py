@@ -37,6 +37,15 @@ def ref_of(command_id: bytes) -> str:
     return "P-" + base64.b32encode(hashlib.sha256(b"erhai-ref-v1\0" + command_id).digest())[:_REF_SIGNS].decode()
 
 
+def digest_of(keys: NodeKeys, *content: Any) -> bytes:
+    """Return a keyed digest of what a person gave, to tell a repeated command from another under its id.
+
+    Keyed with what only this node's key folder holds: marks are few enough to be tried out against a bare digest.
+    """
+    key = hashlib.sha256(b"erhai-command-digest-v1\0" + keys.sealing.private_bytes_raw()).digest()
+    return hmac.new(key, codec.pack(wire.to_plain(content)), hashlib.sha256).digest()
+
+
 def session_context(lot_code: str, round_no: int) -> bytes:
     """Return what a session key is bound to."""
     return f"erhai-session-v1\n{lot_code}\n{round_no}\n".encode()

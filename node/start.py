@@ -16,7 +16,7 @@ from node.feed import Feed
 from node.node import Node
 from node.people import load_people
 from node.profiles_loader import load_profiles
-from node.recorder import NodeFault, Recorder
+from node.recorder import DIGEST_SCHEMA, NodeFault, Recorder
 from node.recover import Recovery
 from node.room_key import load_room_key
 from node.settings import Settings, SettingsFault
@@ -40,6 +40,7 @@ def make_tables(db: apsw.Connection) -> None:
     """Make every table that is not there yet."""
     db.execute(LOG_SCHEMA)
     db.execute(personal.SCHEMA)
+    db.execute(DIGEST_SCHEMA)
     db.execute(projection.VIEW_SCHEMA)
     db.execute(projection.CURSOR_SCHEMA)
     db.execute(HEAL_SCHEMA)

@@ -17,7 +17,7 @@ from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revis
 from web.keys import NODE
 from web.render import new_command_id, page
 from web.second import SECOND, second_person
-from web.security import for_roles, not_found, signed_in
+from web.security import for_roles, not_found, read_form, signed_in
 
 routes = RouteTableDef()
 _REASON = Field("reason", "原因", "area", longest=2_000)
@@ -244,7 +244,7 @@ async def do_change(request: Request) -> Response:
     """Move custody, or decide about a tail entry, and lead to the receipt."""
     node, change = request.app[NODE], _change(request)
     _state, found = await _standing(request)
-    data = await request.post()
+    data = await read_form(request)
     fields = change.fields(node, found)
     url = f"/desk/lots/{found.lot_code}/custody"
     form = FormState(

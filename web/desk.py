@@ -23,7 +23,8 @@ from web.desk_acts import BY_SLUG, acts_for
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
 from web.keys import NODE
 from web.render import new_command_id, page
-from web.security import for_roles, not_found, signed_in
+from web.second import confirm
+from web.security import for_roles, not_found, read_form, signed_in
 from web.uploads import receive_file
 
 routes = RouteTableDef()
@@ -52,6 +53,7 @@ _REGISTER = (
     Field("funds_ref", "资金落实文件"),
     Field("agency_contract_ref", "委托代理合同", required=False),
     Field("warnings_confirmed_by", "代码校验警告的复核人（人员号）", required=False, longest=20),
+    Field("warnings_pin", "复核人的口令", "pin", required=False, longest=40, hint="由复核人本人输入，不能是登记人"),
 )
 _INCIDENT = (
     Field("kind", "类别", "choice", choices=tuple(words.INCIDENTS.items())),
@@ -129,7 +131,7 @@ def _form(
 @for_roles(*DESK)
 async def register(request: Request) -> Response:
     """Register a lot."""
-    node, data = request.app[NODE], await request.post()
+    node, data = request.app[NODE], await read_form(request)
     form = FormState(
         "/desk/register",
         _REGISTER,
@@ -139,6 +141,9 @@ async def register(request: Request) -> Response:
     )
     try:
         command_id, v = command_id_of(data), parse(_REGISTER, data)
+        if v["warnings_confirmed_by"]:
+            confirm(request, v, ("warnings_confirmed_by", "warnings_pin"), DESK)
+        del v["warnings_pin"]
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _form(request, form, "入场登记", status=422)
@@ -174,6 +179,7 @@ async def lot(request: Request) -> Response:
         model=model,
         owner_node=state.custody.node or state.registered.owner_node,
         term=state.custody.term,
+        contested=(await node.read(lambda db: custody_view.chain(db, lot_stream(state.lot_code)))).contested,
         acts=offered,
         may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
     )
@@ -256,7 +262,7 @@ async def do_act(request: Request) -> Response:
     session = signed_in(request)
     if not act.may(session.person.role):
         return page(request, "frame/forbidden.html", status=403)
-    data = await request.post()
+    data = await read_form(request)
     stream, url = lot_stream(state.lot_code), f"/desk/lots/{state.lot_code}"
     fields = act.fields(state)
     form = FormState(
@@ -292,7 +298,7 @@ async def incident_form(request: Request) -> Response:
 @for_roles(Role.OPERATOR, Role.WITNESS, Role.SUPERVISOR)
 async def record_incident(request: Request) -> Response:
     """Record an incident in the room's stream."""
-    node, data = request.app[NODE], await request.post()
+    node, data = request.app[NODE], await read_form(request)
     form = FormState(
         "/desk/incidents/new",
         _INCIDENT,
@@ -323,7 +329,7 @@ async def incident_end_form(request: Request) -> Response:
 @for_roles(Role.OPERATOR)
 async def end_incident(request: Request) -> Response:
     """Record that an incident is over."""
-    node, data = request.app[NODE], await request.post()
+    node, data = request.app[NODE], await read_form(request)
     number = request.match_info["no"]
     if not (number.isascii() and number.isdigit() and len(number) < 9):
         return not_found()

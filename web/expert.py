@@ -28,7 +28,7 @@ from web.expert_seat import (
 from web.forms import Field, FormState
 from web.keys import NODE
 from web.render import page
-from web.security import signed_in
+from web.security import read_form, signed_in
 
 routes = RouteTableDef()
 STATEMENT = "以上评分由本人独立作出，本人对所提出的评审意见承担个人责任。"
@@ -88,7 +88,7 @@ async def sign_in_form(request: Request) -> Response:
 @expert_only
 async def sign_in(request: Request) -> Response:
     """签到, at the seat of this browser: another member's seat is refused."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     return receipted(await submit(request, seat, data, SignIn(seat.actor.seat)), seat.place.url)
 
 
@@ -122,7 +122,7 @@ def _recusal(request: Request, seat: Seat, values: dict[str, str], errors: Error
 @expert_only
 async def recusal(request: Request) -> Response:
     """Declare."""
-    seat, data, errors = await seat_of(request), await request.post(), Errors()
+    seat, data, errors = await seat_of(request), await read_form(request), Errors()
     values = read_fields((_CONFLICT, _CONFLICT_REASON), data, errors)
     typed = {name: str(data.get(name, "")) for name in ("conflict", "reason")}
     if typed["conflict"] == "yes" and not typed["reason"].strip():
@@ -180,7 +180,7 @@ async def _sign_page(request: Request, seat: Seat, errors: Errors, form: FormSta
 @expert_only
 async def sign(request: Request) -> Response:
     """评分表签字."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     if data.get("confirm") != "yes":
         return await _sign_page(request, seat, Errors(confirm="请勾选声明后再签字"), carried(data))
     return receipted(await submit(request, seat, data, SignSheet(STATEMENT)), seat.place.url)
@@ -216,7 +216,7 @@ def _report_page(request: Request, seat: Seat, values: dict[str, str], errors: E
 @expert_only
 async def sign_report(request: Request) -> Response:
     """签署: agree, dissent with words, or neither."""
-    seat, data, errors = await seat_of(request), await request.post(), Errors()
+    seat, data, errors = await seat_of(request), await read_form(request), Errors()
     values = read_fields((_WORD, _DISSENT), data, errors)
     typed = {name: str(data.get(name, "")) for name in ("word", "text")}
     if typed["word"] == "dissent" and not typed["text"].strip():

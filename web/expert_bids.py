@@ -32,7 +32,7 @@ from web.expert_seat import (
 from web.forms import Field, FormState
 from web.marks import REASON_MOST, MarkUnreadable, read_mark
 from web.render import new_command_id, page
-from web.security import not_found
+from web.security import not_found, read_form
 from web.words import mark as mark_text
 
 routes = RouteTableDef()
@@ -110,7 +110,7 @@ async def checklist_form(request: Request) -> Response:
 @expert_only
 async def checklist_check(request: Request) -> Response:
     """Show what will be submitted."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     values = _checklist_values(seat, data)
     errors = _checklist_errors(seat, values)
     if errors:
@@ -132,7 +132,7 @@ async def checklist_check(request: Request) -> Response:
 @expert_only
 async def checklist_edit(request: Request) -> Response:
     """Go back to the form with what was typed."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     return await _checklist_page(request, seat, _checklist_values(seat, data), Errors(), carried(data))
 
 
@@ -140,7 +140,7 @@ async def checklist_edit(request: Request) -> Response:
 @expert_only
 async def submit_checklist(request: Request) -> Response:
     """Submit the preliminary review of one bid."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     bid, values = _bid(request, seat), _checklist_values(seat, data)
     errors = _checklist_errors(seat, values)
     if errors:
@@ -220,7 +220,7 @@ async def marks_form(request: Request) -> Response:
 @expert_only
 async def marks_check(request: Request) -> Response:
     """Show the marks that will be submitted, with their sum."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     lines, marks, errors = _read_marks(_criteria(seat), data)
     if errors:
         return await _marks_page(request, seat, lines, errors, carried(data))
@@ -243,7 +243,7 @@ async def marks_check(request: Request) -> Response:
 @expert_only
 async def marks_edit(request: Request) -> Response:
     """Go back to the form with what was typed."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     lines, _, _ = _read_marks(_criteria(seat), data)
     return await _marks_page(request, seat, lines, Errors(), carried(data))
 
@@ -252,7 +252,7 @@ async def marks_edit(request: Request) -> Response:
 @expert_only
 async def submit_marks(request: Request) -> Response:
     """Submit the marks on one bid."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     bid = _bid(request, seat)
     lines, marks, errors = _read_marks(_criteria(seat), data)
     if errors:
@@ -310,7 +310,7 @@ async def recheck_form(request: Request) -> Response:
 @expert_only
 async def submit_recheck(request: Request) -> Response:
     """Record the correction, or that the mark stands, with the reason."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     bid, criteria = _named(request, seat)
     lines, marks, errors = _read_marks(criteria, data)
     reason = read_fields((_REASON,), data, errors)["reason"]
@@ -355,7 +355,7 @@ async def clarification_form(request: Request) -> Response:
 @expert_only
 async def request_clarification(request: Request) -> Response:
     """Ask a bidder in writing, in the committee's name (ZBT 52)."""
-    seat, data = await seat_of(request), await request.post()
+    seat, data = await seat_of(request), await read_form(request)
     choices = tuple((bid.ref, bid.label) for bid in sheet_view.bids_of(seat.lot) if not bid.rejected)
     fields = (Field("ref", "投标人", "choice", choices=choices), _QUESTION)
     errors = Errors()

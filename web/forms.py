@@ -13,7 +13,14 @@ _YUAN = re.compile(r"[0-9]{1,13}(\.[0-9]{1,2})?", re.ASCII)
 _MARK = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _COMMAND_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_BAD = {*map(chr, range(32)), "\x7f", *map(chr, range(0x200B, 0x2010)), *map(chr, range(0x202A, 0x202F)), "\ufeff"}
+_BAD = {
+    *map(chr, range(32)),
+    "\x7f",
+    *map(chr, range(0x200B, 0x2010)),
+    *map(chr, range(0x202A, 0x202F)),
+    "\ufeff",
+    "\ufffd",
+}
 _LINES = {"\n", "\r", "\t"}
 
 
@@ -103,6 +110,8 @@ def parse(fields: Sequence[Field], data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(one: Field, text: str) -> Any:
     if one.kind == "flag":
+        if text not in {"", "yes"}:
+            raise ValueError(f"“{one.label}”只能选或不选")
         return text == "yes"
     if not text.strip():
         if one.required:

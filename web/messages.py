@@ -49,6 +49,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "not-in-the-tail": ("这条记录不在待处理的未传记录之列", "请重新打开页面核对；已处理过的不再处理。"),
     "witness-is-there": ("邻机正常，不需要改为单机记录", "请直接办理业务。"),
+    "release-id-reused": ("同一发布编号以前用于另一份内容", "请与发布方核对。"),
     "command-id-reused": ("这张表单已用于另一事项", "请重新打开页面再填写。"),
     "clock-doubtful": (
         "本机时间存疑，不能办理与截止时间有关的事项",

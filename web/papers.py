@@ -18,11 +18,13 @@ from node.views import custody as custody_view
 from sync.checkpoint import read
 from sync.log import origins
 from sync.policy import Policy
-from web.keys import NODE
+from web.disclosure import is_secret, shown_to_holder
+from web.keys import NODE, SESSION
 from web.reports import evaluation_pdf, opening_pdf, score_sheet_pdf
 from web.security import for_roles, not_found
 
 routes = RouteTableDef()
+_COUNTERS = (Role.OPERATOR, Role.REVIEWER)  # whose work lets them see how many entries there are (docs/adr/0004)
 _DESK = for_roles(Role.TENDERER, Role.AGENCY, Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS, Role.REVIEWER)
 
 
@@ -90,8 +92,10 @@ async def paper(request: Request) -> Response:
 async def proof(request: Request) -> Response:
     """Return one receipt's proof: hashes only, nothing of the entry's content."""
     node = request.app[NODE]
-    found = await node.receipt(request.match_info["number"])
-    if found is None:
+    signed = request.get(SESSION)
+    number, print_ = request.match_info["number"], request.query.get("fingerprint", "")
+    found = await (node.receipt(number) if signed else shown_to_holder(node, number, print_))
+    if found is None or (signed and signed.person.role not in _COUNTERS and await is_secret(node, found)):
         return not_found()
     data = await node.read(lambda db: export.proof_of(db, found.origin, found.seq))
     return _file(data, "text/plain", f"{found.number}.tlog-proof")

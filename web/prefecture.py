@@ -1,6 +1,6 @@
 """The prefecture's reviewer: counties, a log with its integrity, one entry with bytes and proof, a lot's timeline, findings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
@@ -22,7 +22,7 @@ from sync.merkle import leaf_hash
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, typed
 from web.keys import NODE
 from web.render import new_command_id, page
-from web.security import for_roles, not_found, signed_in
+from web.security import for_roles, not_found, read_form, signed_in
 
 routes = RouteTableDef()
 reviewer_only = for_roles(Role.REVIEWER, Role.TECHNICIAN)
@@ -114,7 +114,9 @@ def _shown(value: Any) -> str:
         return f"{len(value)} 字节 {value.hex()[:64]}{'…' if len(value) > 32 else ''}"
     if isinstance(value, tuple):
         return f"{len(value)} 项" if len(value) > 8 else "；".join(_shown(item) for item in value) or "无"
-    return str(value) if value not in {None, ""} else "无"
+    if is_dataclass(value) and not isinstance(value, type):
+        return "（" + "，".join(f"{one.name} {_shown(getattr(value, one.name))}" for one in fields(value)) + "）"
+    return str(value) if value is not None and value != "" else "无"
 
 
 def _facts(event: Any) -> tuple[tuple[str, str], ...]:
@@ -176,7 +178,7 @@ def _may_ask(request: Request, model: EntryPage) -> bool:
 @for_roles(Role.REVIEWER)
 async def raise_finding(request: Request) -> Response:
     """Record a finding about an entry in the prefecture's own log; it travels down to the county."""
-    node, model, data = request.app[NODE], await _load(request), await request.post()
+    node, model, data = request.app[NODE], await _load(request), await read_form(request)
     url = f"/prefecture/logs/{model.hex_origin}/{model.seq}"
     form = FormState(url, _FINDING, typed(_FINDING, data), command_id=new_command_id(), button="提出，请县中心说明")
     if not _may_ask(request, model):
@@ -225,7 +227,7 @@ async def timeline(request: Request) -> Response:
 @for_roles(Role.REVIEWER)
 async def mark_reviewed(request: Request) -> Response:
     """Record that one log has been looked at for this lot up to what the page showed."""
-    node, data, lot_code = request.app[NODE], await request.post(), request.match_info["lot"]
+    node, data, lot_code = request.app[NODE], await read_form(request), request.match_info["lot"]
     size, origin = str(data.get("size", "")), str(data.get("origin", ""))[:200]
     if not (size.isascii() and size.isdigit() and len(size) < 12):
         return not_found()
@@ -291,7 +293,7 @@ async def _finding_page(
 
 
 async def _do_finding(request: Request, fields: tuple[Field, ...], button: str, base: str) -> Response:
-    node, row, data = request.app[NODE], await _finding(request), await request.post()
+    node, row, data = request.app[NODE], await _finding(request), await read_form(request)
     url = f"{base}/findings/{row.lot_code}/{row.no}"
     try:
         command_id, values = command_id_of(data), parse(fields, data)

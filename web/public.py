@@ -8,6 +8,7 @@ from node.domain.lot import LotState
 from node.domain.streams import lot_stream
 from node.views import lot_page
 from node.views import project as project_view
+from web.disclosure import shown_to_holder
 from web.keys import NODE
 from web.render import page
 from web.security import not_found
@@ -88,13 +89,15 @@ async def lot(request: Request) -> Response:
 async def verify(request: Request) -> Response:
     """Say whether a receipt is in the log, how far it has travelled, and how to check it without us."""
     node, number = request.app[NODE], request.query.get("number", "").strip()[:40]
-    found = await node.receipt(number) if number else None
+    print_ = request.query.get("fingerprint", "").strip()[:80]
+    found = await shown_to_holder(node, number, print_)
     reach = await node.reach(found.origin, found.seq) if found else None
     return page(
         request,
         "public/verify.html",
         status=200 if found or not number else 404,
         number=number,
+        print_=print_,
         receipt=found,
         reach=reach,
     )

@@ -10,7 +10,9 @@ from typing import Any
 from aiohttp.web import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from node.domain.values import Role
 from node.node import Links, Node
+from node.people import Person
 from sync.status import LinkState, PeerStatus
 from web import words
 from web.keys import NODE, REQUEST_ID, SESSION, TEMPLATES
@@ -100,11 +102,17 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         writable=links.writable,
         why_not=links.why_not,
         demo=node.settings.demo,
-        log=f"{node.settings.origin} #{node.recorder.log.size}",
+        log=_log_of(node, person),
         stale_views=bool(node.stale_views),
         version=VERSION,
         live=live,
     )
+
+
+def _log_of(node: Node, person: Person | None) -> str:
+    """Return the log's name, with its size for those whose work it is: others could count bids by it (ZB 22)."""
+    counts = person is not None and person.role in {Role.OPERATOR, Role.REVIEWER, Role.TECHNICIAN}
+    return node.settings.origin + (f" #{node.recorder.log.size}" if counts else "")
 
 
 def _pushes(node: Node, links: Links, kind: str) -> list[PeerStatus]:

@@ -3,14 +3,19 @@
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
+from aiohttp import ClientPayloadError
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import (
+    HTTPBadRequest,
     HTTPException,
     HTTPNotFound,
     HTTPSeeOther,
     Request,
+    RequestPayloadError,
     Response,
     StreamResponse,
     middleware,
@@ -157,3 +162,18 @@ def see_other(location: str) -> Response:
 def not_found() -> Response:
     """Return the page for what is not here."""
     raise HTTPNotFound
+
+
+async def read_form(request: Request) -> Mapping[str, Any]:
+    """Return a form's fields. Raises HTTPBadRequest for a body that is no form, HTTPRequestEntityTooLarge as aiohttp does."""
+    try:
+        return await request.post()
+    except (
+        ValueError,
+        LookupError,
+        AssertionError,
+        HttpProcessingError,
+        ClientPayloadError,
+        RequestPayloadError,
+    ) as error:
+        raise HTTPBadRequest(text=type(error).__name__) from error

@@ -11,6 +11,7 @@ COOKIE = "erhai-seat"
 IDLE_S = 4 * 3_600
 _MOST = 500
 _TRIES = 5
+_TRIES_ANYWHERE = 30
 _TRY_WINDOW_S = 300
 
 
@@ -33,7 +34,7 @@ class Sessions:
     def __init__(self) -> None:
         """Nobody is signed in."""
         self._open: dict[str, Session] = {}
-        self._failed: dict[str, list[float]] = {}
+        self._failed: dict[tuple[str, str], list[float]] = {}
 
     def begin(self, person: Person) -> str:
         """Open a session and return its cookie value; the oldest leaves when there are too many."""
@@ -58,15 +59,26 @@ class Sessions:
         """Close a session."""
         self._open.pop(token, None)
 
-    def may_try(self, person_no: str) -> bool:
-        """Whether this number may try a PIN now: five failures in five minutes close it for the rest of them."""
-        now = time.monotonic()
-        recent = [at for at in self._failed.get(person_no, []) if now - at < _TRY_WINDOW_S]
-        self._failed[person_no] = recent
-        return len(recent) < _TRIES
+    def may_try(self, person_no: str, place: str) -> bool:
+        """Whether this number may try a PIN at this place now: five failures in five minutes close it there for the rest.
 
-    def failed(self, person_no: str) -> None:
+        Elsewhere the number's own holder can still sign in; thirty failures from anywhere close it everywhere.
+        """
+        here, anywhere = self._recent((person_no, place)), self._recent((person_no, ""))
+        return len(here) < _TRIES and len(anywhere) < _TRIES_ANYWHERE
+
+    def _recent(self, key: tuple[str, str]) -> list[float]:
+        now = time.monotonic()
+        recent = [at for at in self._failed.get(key, []) if now - at < _TRY_WINDOW_S]
+        if recent:
+            self._failed[key] = recent
+        else:
+            self._failed.pop(key, None)
+        return recent
+
+    def failed(self, person_no: str, place: str) -> None:
         """Note a wrong PIN."""
         if len(self._failed) > 10_000:
             self._failed.clear()
-        self._failed.setdefault(person_no, []).append(time.monotonic())
+        for key in {(person_no, place), (person_no, "")}:
+            self._failed.setdefault(key, []).append(time.monotonic())

@@ -10,7 +10,7 @@ from web.forms import Field, FieldErrors, FormState, command_id_of, parse, typed
 from web.keys import NODE
 from web.render import new_command_id, page
 from web.second import SECOND, second_person
-from web.security import for_roles, not_found, signed_in
+from web.security import for_roles, not_found, read_form, signed_in
 
 routes = RouteTableDef()
 URL = "/desk/witness"
@@ -87,7 +87,7 @@ def _form(request: Request, form: FormState, status: int = 200) -> Response:
 @for_roles(Role.OPERATOR)
 async def relax(request: Request) -> Response:
     """Switch, and lead to the receipt."""
-    node, data = request.app[NODE], await request.post()
+    node, data = request.app[NODE], await read_form(request)
     command_id = str(data.get("command_id", ""))
     form = FormState(f"{URL}/relax", _RELAX, typed(_RELAX, data), command_id=command_id, button="改为单机记录")
     try:

@@ -257,7 +257,7 @@ def _take(state: CustodyState, lot_code: str, command: TakeCustody, asked: Asked
         mine = one.stream == f"lot/{lot_code}" or one.stream.startswith(f"sheet/{lot_code}/")
         if not mine or one.from_origin == asked.origin:
             raise Refused("not-this-lots-stream", rule="streams-of-the-other", value=one.stream, limit=lot_code)
-        if one.stream == f"lot/{lot_code}" and one.term != state.term + 1:
+        if one.stream == f"lot/{lot_code}" and one.term <= state.term:
             raise Refused("term-not-rising", rule="term-rises", value=str(one.term), limit=str(state.term + 1))
     return (
         CustodyTaken(

@@ -201,7 +201,10 @@ def decide(state: ImportState, command: object, asked: Asked) -> tuple[LotImport
         return (_small(LotImported(release)),)
     if release.ocid != before.ocid:
         raise Refused("ocid-differs", rule="one-process-one-stream", value=release.ocid, limit=before.ocid)
-    if any(seen.release_id == release.release_id for seen in state.seen):
+    same_id = next((seen for seen in state.seen if seen.release_id == release.release_id), None)
+    if same_id is not None and same_id.released != release.released:
+        raise Refused("release-id-reused", rule="one-release-once", value=release.release_id, limit=same_id.released)
+    if same_id is not None:
         raise Refused("already-imported", rule="one-release-once", value=release.release_id)
     if release.released_at_ms < before.released_at_ms:
         raise Refused(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import apsw
 
 from node.domain.custody import CustodyTaken, EntryAdopted, EntryDeclined
-from node.views.log import COLUMNS, IndexRow, rows_of
+from node.views.log import COLUMNS, IndexRow, origins_of, rows_of
 from sync.codec import Entry
 
 TABLES = """
@@ -111,7 +111,7 @@ def chain(db: apsw.Connection, stream: str) -> Chain:
         (stream,),
     ).fetchall()
     if not rows:
-        origins = _origins(db, stream)
+        origins = origins_of(db, stream)
         owner = origins[0] if origins else ""
         segments = (Segment(owner, 0, 0, _NO_END),) if owner else ()
         return Chain(segments, owner, 0, contested=len(origins) > 1)
@@ -158,11 +158,6 @@ def _cut(segments: list[Segment], top: list[_Term]) -> tuple[Segment, ...]:
     return (*segments[:-1], Segment(last.origin, last.term, last.start, end))
 
 
-def _origins(db: apsw.Connection, stream: str) -> list[str]:
-    sql = "SELECT DISTINCT origin FROM entry_index WHERE stream = ? ORDER BY 1"
-    return [row[0] for row in db.execute(sql, (stream,))]
-
-
 def _holds(db: apsw.Connection, stream: str, origin: str, seq: int) -> bool:
     if seq < 0:
         return True
@@ -177,6 +172,15 @@ def of_stream(db: apsw.Connection, stream: str) -> list[IndexRow]:
     for part in chain(db, stream).segments:
         found.extend(rows_of(db.execute(sql, (stream, part.origin, part.start, part.end))))
     return found
+
+
+def branch(db: apsw.Connection, stream: str, origin: str) -> list[IndexRow]:
+    """Return what one log says of a stream that goes on in it or is contested; otherwise what counts."""
+    found = chain(db, stream)
+    if not found.contested:
+        return of_stream(db, stream)
+    begun = max((part.start for part in found.segments if part.origin == origin), default=0)
+    return [row for row in _all(db, stream) if row.origin == origin and row.seq >= begun]
 
 
 def tail(db: apsw.Connection, stream: str) -> list[TailRow]:

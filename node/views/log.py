@@ -82,6 +82,12 @@ def of_lot(db: apsw.Connection, lot_code: str) -> list[IndexRow]:
     return list(rows_of(db.execute(sql, (*names, sheets, sheets + "\x7f"))))
 
 
+def origins_of(db: apsw.Connection, stream: str) -> list[str]:
+    """Return every log that has written to a stream, in name order."""
+    sql = "SELECT DISTINCT origin FROM entry_index WHERE stream = ? ORDER BY 1"
+    return [row[0] for row in db.execute(sql, (stream,))]
+
+
 def streams_like(db: apsw.Connection, prefix: str) -> list[str]:
     """Return the streams whose name begins so."""
     sql = "SELECT DISTINCT stream FROM entry_index WHERE stream >= ? AND stream < ? ORDER BY 1"

@@ -53,9 +53,7 @@ def project(db: apsw.Connection, last: Entry | IndexRow, lot: LotState) -> None:
     if registered is None:
         return
     db.execute(
-        "INSERT INTO lots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lot_code) DO UPDATE SET "
-        "origin = excluded.origin, owner_node = excluded.owner_node, round_no = excluded.round_no, stage = excluded.stage, blocked = excluded.blocked, "
-        "deadline_ms = excluded.deadline_ms, updated_ms = excluded.updated_ms, last_seq = excluded.last_seq",
+        "INSERT OR REPLACE INTO lots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             registered.lot_code,
             last.origin,

@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,30 @@ async def test_a_live_owner_hands_over_and_everything_goes_on_at_the_other_node(
         await do(b, FILING, AGENCY)
         await comes(lambda: is_(filing(a), "submitted"))
         assert await a.read(lambda db: custody_view.tails_of_lot(db, cast.LOT_CODE)) == []
+
+
+async def test_a_lot_registered_at_both_nodes_while_they_were_apart_goes_on_once_two_persons_chose_a_branch(
+    world: World,
+) -> None:
+    async with room(world, "a") as (a,):
+        await do(a, cast.LOT, AGENCY)
+        await do(a, FILING, AGENCY)
+    async with room(world, "b") as (b,):
+        await do(b, replace(cast.LOT, project_name="另一名称"), AGENCY)
+    async with room(world, "b", "a") as (b, a):
+        for node in (a, b):
+            await comes(lambda node=node: contested(node))
+            with pytest.raises(Refused) as refused:
+                await do(node, project.DecideFiling("no-problem", ""), Actor("S-01", Role.SUPERVISOR))
+            assert refused.value.code == "custody-contested"
+        await take(b, "a", "以 a 机登记的为准")
+        await do(b, project.DecideFiling("no-problem", ""), Actor("S-01", Role.SUPERVISOR))
+        for node in (a, b):
+            await comes(lambda node=node: is_(filing(node), "no-problem"))
+            assert (await node.state(STREAM)).project.lot.project_name == cast.LOT.project_name
+            await comes(lambda node=node: is_(tail(node), [""]))
+            assert await node.read(lambda db, node=node: check_views(db, node.settings.origin)) == []
+
+
+async def contested(node: Node) -> bool:
+    return (await node.read(lambda db: custody_view.chain(db, STREAM))).contested

@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> World:
 
 
 async def incident(node: Node, text: str, command_id: bytes = b"") -> Receipt:
-    command = RecordIncident("other", text, node.clock.now().at_ms, ())
+    command = RecordIncident("other", text, cast.ms("2026-03-01 08:00"), ())
     stream = f"room/{node.settings.node}"
     return await node.submit(stream, command, command_id=command_id or secrets.token_bytes(16), actor=OPERATOR)
 

@@ -5,14 +5,16 @@ import re
 import secrets
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import FormData
 from aiohttp.test_utils import TestClient, TestServer
 
+from node.domain.incident import RecordIncident
 from node.domain.refused import Refused
-from node.domain.values import Role
+from node.domain.values import Actor, Role
 from node.node import Node
 from node.people import Person, hash_pin
 from web.main import create_app
@@ -182,3 +184,44 @@ def test_a_refusal_without_a_sentence_of_its_own_still_says_rule_value_and_sourc
     assert (shown.rule, shown.value, shown.limit, shown.cites) == ("some-rule", "3", "5", ("ZB 1",))
     assert shown.title
     assert shown.todo
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data; boundary=x", b"nonsense"),
+        ("multipart/form-data", b"nonsense"),
+        ("application/x-www-form-urlencoded; charset=nosuch", b"person=O-1"),
+    ],
+)
+async def test_a_body_that_is_no_form_is_a_bad_request_and_never_a_fault(
+    client: TestClient, kind: str, body: bytes
+) -> None:
+    headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": kind}
+    for path in ("/sign-in", "/demo/sign-in"):
+        answer = await client.post(path, data=body, headers=headers)
+        assert answer.status in {400, 404, 422}, (path, answer.status)
+    packed = {**headers, "Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
+    assert (await client.post("/sign-in", data=b"person=O-1", headers=packed)).status == 400
+
+
+async def test_one_command_id_with_other_content_is_refused_and_nothing_is_dropped_silently(node: Node) -> None:
+    actor, command_id = Actor("O-1", Role.OPERATOR), b"\x07" * 16
+    stream = f"room/{node.settings.node}"
+    first = RecordIncident("other", "第一件", 1_772_000_000_000, ())
+    receipt = await node.submit(stream, first, command_id=command_id, actor=actor)
+    assert (await node.submit(stream, first, command_id=command_id, actor=actor)) == receipt
+    with pytest.raises(Refused) as refused:
+        await node.submit(stream, replace(first, text="第二件"), command_id=command_id, actor=actor)
+    assert refused.value.code == "command-id-reused"
+
+
+@pytest.mark.parametrize("target", ["/\\evil.example", "//evil.example", "https://evil.example", "javascript:x"])
+async def test_a_receipt_never_leads_to_another_site(client: TestClient, node: Node, target: str) -> None:
+    command = RecordIncident("other", "一件", 1_772_000_000_000, ())
+    stream, actor = f"room/{node.settings.node}", Actor("O-1", Role.OPERATOR)
+    receipt = await node.submit(stream, command, command_id=b"\x09" * 16, actor=actor)
+    await sign_in(client)
+    answer = await client.get(f"/receipts/{receipt.number}", params={"next": target})
+    assert "evil" not in await answer.text()
+    assert 'href="/">继续' in (await answer.text()).replace('class="govuk-button" ', "")

@@ -159,3 +159,21 @@ def test_dropping_every_view_and_projecting_again_gives_the_same() -> None:
     for table in projection.VIEW_TABLES:
         assert sorted(projection.rows_of(fresh, table)) == sorted(projection.rows_of(db, table))
     assert [row[2] for row in db.execute("SELECT * FROM lots")] == ["a"]
+
+
+def test_a_lot_registered_on_two_nodes_that_were_apart_is_contested_until_two_persons_take_up_one_branch() -> None:
+    both = {A: [entry(A, 0, REGISTERED), entry(A, 1, note("a1"))], B: [entry(B, 0, REGISTERED)]}
+    rows = []
+    for order in ((A, B), (B, A)):
+        db = database()
+        for origin in order:
+            arrive(db, origin, both[origin])
+        chain = custody_view.chain(db, STREAM)
+        assert (chain.contested, places(db)) == (True, [(A, 0), (A, 1)])
+        rows.append(sorted(projection.rows_of(db, "lots")))
+    assert rows[0] == rows[1]
+    arrive(db, B, [entry(B, 1, taken(A, 1, 1, "b"))])
+    chain = custody_view.chain(db, STREAM)
+    assert (chain.owner, chain.contested) == (B, False)
+    assert places(db) == [(A, 0), (A, 1), (B, 1)]
+    assert [(one.row.origin, one.row.seq) for one in custody_view.tail(db, STREAM)] == [(B, 0)]

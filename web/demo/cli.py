@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from sync.fence import FenceFault
 from web.demo import cast
 from web.demo.day import Day
 from web.demo.link import Link
@@ -48,11 +49,15 @@ def cli_demo(port: int, data: Path, *, once: bool) -> None:
 
     try:
         world = make_world(data.resolve(), port)
+    except FenceFault as fault:
+        click.echo(f"数据目录正被使用，请先结束上一次演示 / the data folder is in use: {fault}", err=True)
+        sys.exit(3)
     except FileExistsError as error:
         click.echo(f"不能使用这个目录，其中有不属于演示的文件 / not an earlier demonstration: {error}", err=True)
         sys.exit(3)
     # A demonstration that is told to end takes its nodes with it, however it is told.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     processes, link = Processes(world), Link(world.line, world.sync("prefecture"))
     try:

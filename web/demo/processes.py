@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,6 +40,10 @@ class Processes:
     def start(self, node: str, timeout_s: float = 40.0) -> float:
         """Start a node and wait until its pages answer; return how long that took."""
         began = time.monotonic()
+        for port in (self.world.pages(node), self.world.sync(node)):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    raise ProcessFault(node, f"port {port} is taken by another program; choose another --port")
         config = self.world.data(node) / "erhai.toml"
         with self._log(node).open("ab") as log:
             self.running[node] = subprocess.Popen(

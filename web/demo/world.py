@@ -1,5 +1,6 @@
 """The demonstration's world on disk: a prefecture CA, three identities, settings, people, a signed calendar, one room key."""
 
+import contextlib
 import datetime as dt
 import json
 import secrets
@@ -12,8 +13,9 @@ from node.calendars import sign_calendar
 from node.people import hash_pin
 from node.profiles_loader import PROFILES
 from node.room_key import make_room_key
-from node.start import KEYS, create_data
+from node.start import FENCE, KEYS, create_data
 from sync.certs import make_authority
+from sync.fence import Fence, FenceFault
 from sync.keys import PublicIdentity, make_identity
 from sync.note import Signer
 from web.demo import cast
@@ -71,6 +73,9 @@ def make_world(folder: Path, port: int) -> World:
     if folder.exists():
         if any(folder.iterdir()) and not (folder / "demo-clock.json").exists():
             raise FileExistsError(f"{folder} is not an earlier demonstration")
+        for node in NODES:
+            with contextlib.suppress(FileNotFoundError):
+                _require_free(folder / node / FENCE)
         shutil.rmtree(folder)
     folder.mkdir(parents=True, mode=0o700)
     world = World(folder, port)
@@ -99,6 +104,15 @@ def make_world(folder: Path, port: int) -> World:
         settings = _settings(world, node, publics, str(signer.vkey))
         (world.data(node) / "erhai.toml").write_text(settings, encoding="utf-8")
     return world
+
+
+def _require_free(fence: Path) -> None:
+    """Raise FenceFault where a node is still running on this folder."""
+    try:
+        Fence.open(fence).close()
+    except FenceFault as fault:
+        if fault.why == "in-use":
+            raise
 
 
 def _people(node: str) -> str:

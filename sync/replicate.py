@@ -19,7 +19,7 @@ from sync import wire
 from sync.checkpoint import Checkpoint, Opened, cosignatures, read
 from sync.link import LinkFault, PeerLink
 from sync.log import Cosigned, LogFault, TableHashes, add_cosignature, head, read_bodies
-from sync.merkle import HashReader, consistency_proof, subtree_proof
+from sync.merkle import HashReader, consistency_proof, subtree_proof, tree_root
 from sync.note import SignedNote, VerifierKey
 from sync.overtaken import disproof
 from sync.receiver import Database, log_hash
@@ -157,6 +157,7 @@ class Push(Task):
         self._next: int | None = None  # next entry of the peer, as far as we know
         self._packages = 1
         self._pack = False
+        self.others: tuple[VerifierKey, ...] = ()  # cosigners whose word this peer may pass on
         self.reached: Callable[[str], None] = lambda _origin: None
         self.own: VerifierKey | None = None  # the key of this log where it is the node's own
         self.disproved: Callable[[Opened, str], Awaitable[None]] = _unheard
@@ -217,8 +218,34 @@ class Push(Task):
             except Malformed as malformed:
                 raise LinkFault("unexpected-answer", f"no checkpoint: {malformed}") from malformed
             size = checkpoint.size
+            if self.others:
+                await self._harvest(checkpoint, reply.body)
         if size < cosigned:
             await self._resend(size, cosigned)
+
+    async def _harvest(self, checkpoint: Checkpoint, note: bytes) -> None:
+        """Keep what others have cosigned of this log and this peer knows of: so reach comes back by the way of a relay."""
+        try:
+            found = cosignatures(SignedNote.parse(note), self.others)
+        except (Malformed, Tampered) as bad:
+            raise LinkFault("unexpected-answer", f"a cosignature that does not verify: {bad}") from bad
+
+        def keep(db: apsw.Connection) -> bool:
+            held = head(db, self._origin)
+            best = {one.cosigner: one.size for one in held.cosignatures}
+            fresh = [one for one in found if best.get(one.key.name, -1) < checkpoint.size]
+            ours = checkpoint.size <= held.size and checkpoint.root == tree_root(
+                TableHashes(db, self._origin), checkpoint.size
+            )
+            for one in fresh if ours else ():
+                line = Cosigned(one.key.name, checkpoint.size, str(one.signature), self._now_ms())
+                add_cosignature(db, self._origin, line)
+            return bool(ours and fresh)
+
+        if found:
+            kept = await self._db.write(keep)
+            if kept:
+                self.reached(self._origin)
 
     async def _resend(self, size: int, cosigned: int) -> None:
         """The peer no longer holds what it has cosigned: report it, and bring it the entries again."""

@@ -23,7 +23,7 @@ class PeerStatus:
     name: str  # node code of the peer
     url: str
     origin: str  # the log that moves
-    direction: str  # push | pull
+    direction: str  # push | pull | relay: of somebody else's log, or by way of a neighbour
     state: LinkState
     detail: str = ""  # the fact behind the state: an error, a status code
     last_contact_ms: int | None = None

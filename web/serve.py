@@ -6,20 +6,21 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from aiohttp.web_runner import AppRunner, TCPSite
 
 from node import control
 from node.node import Node
 from node.recover import Recovery, stop_on_proof
-from node.settings import Settings
+from node.settings import Peer, Settings
 from node.start import open_asking
 from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
 from sync.link import PeerLink
 from sync.note import VerifierKey
-from sync.replicate import RemoteNode, Task, push_log
+from sync.replicate import Push, RemoteNode, Task, push_log
 from sync.supervise import log_once
 from web.main import create_app
 
@@ -53,30 +54,46 @@ class Replication:
             stored=self._stored,
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
-        for peer in settings.peers:
-            if not peer.url:
-                continue
-            link = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
-            self._links.append(link)
-            remote = RemoteNode(peer.name, VerifierKey.parse(peer.cosigner_vkey))
-            push = push_log(link, node.store, origin=settings.origin, peer=remote, now_ms=self._now_ms)
-            push.reached = self._reached
+        cosigners = {peer.name: VerifierKey.parse(peer.cosigner_vkey) for peer in settings.peers}
+        dialled = [peer for peer in settings.peers if peer.url]
+        for peer in dialled:
+            push = self._push(peer, settings.origin)
+            push.others = tuple(key for name, key in cosigners.items() if name != peer.name)
             push.own, push.disproved = keys.log_signer.vkey, self._disproved
-            self._tasks.append(push)
-            if peer.kind == "prefecture":
-                down = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
-                self._links.append(down)
-                self._tasks.append(
-                    pull_log(
-                        down,
-                        node.store,
-                        log=trust[peer.origin],
-                        cosigner=keys.cosigner,
-                        now_ms=self._now_ms,
-                        stored=self._stored,
-                    )
-                )
+        # A neighbour carries what it mirrors up, and the prefecture's log down, when its line works first (design 5.8).
+        for above in (peer for peer in dialled if peer.kind == "prefecture"):
+            self._pull(above, trust[above.origin], "pull")
+            for beside in (peer for peer in settings.peers if peer.kind == "room"):
+                relay = self._push(above, beside.origin)
+                relay.status = replace(relay.status, direction="relay")
+                if beside.url:
+                    self._pull(beside, trust[above.origin], "relay")
         node.peer_status = lambda: tuple(task.status for task in self._tasks)
+
+    def _link(self, peer: Peer) -> PeerLink:
+        keys = self._node.keys
+        link = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
+        self._links.append(link)
+        return link
+
+    def _push(self, peer: Peer, origin: str) -> Push:
+        remote = RemoteNode(peer.name, VerifierKey.parse(peer.cosigner_vkey))
+        push = push_log(self._link(peer), self._node.store, origin=origin, peer=remote, now_ms=self._now_ms)
+        push.reached = self._reached
+        self._tasks.append(push)
+        return push
+
+    def _pull(self, peer: Peer, log: MirroredLog, direction: str) -> None:
+        task = pull_log(
+            self._link(peer),
+            self._node.store,
+            log=log,
+            cosigner=self._node.keys.cosigner,
+            now_ms=self._now_ms,
+            stored=self._stored,
+        )
+        task.status = replace(task.status, direction=direction)
+        self._tasks.append(task)
 
     def _now_ms(self) -> int:
         return self._node.clock.now().at_ms
@@ -92,9 +109,10 @@ class Replication:
         self._arrived.set()
 
     def appended(self) -> None:
-        """The own log has grown."""
+        """The own log has grown. Relays look by themselves, every few seconds: the owner's own push mostly was there first."""
         for task in self._tasks:
-            task.notify()
+            if task.status.direction != "relay":
+                task.notify()
 
     async def _project(self) -> None:
         """Views follow mirrored bytes by cursor; a failing view never stops replication, nor the views of other logs.

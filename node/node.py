@@ -34,6 +34,7 @@ from node.domain.values import Actor
 from node.evaluating import Evaluating
 from node.feed import Feed
 from node.identities import BidderIdentity, BondIdentity, MemberIdentity
+from node.neighbours import Awaited
 from node.people import Person
 from node.receipts import Reach, Receipt, place_of, receipt_of, seq_of_command
 from node.recorder import NodeFault, Recorder
@@ -52,6 +53,7 @@ from sync.seal import SealFault
 from sync.status import LinkState, PeerStatus
 
 T = TypeVar("T")
+HOLD_S = 5.0  # how long a command waits for what the neighbours wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Node:
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self.witness = Witness(settings, store)
+        self.awaited = Awaited({})
         self._room_key = room_key
         self._evaluating = Evaluating(settings, recorder, keys)
 
@@ -121,6 +124,7 @@ class Node:
         """
         if self.stopped is not None:
             raise self.stopped
+        await self._wait_for_neighbours()
 
         digest = sealing.digest_of(self.keys, stream, *content)
 
@@ -137,6 +141,19 @@ class Node:
         ):
             raise NotWitnessed(receipt, command_id)
         return receipt
+
+    async def _wait_for_neighbours(self) -> None:
+        """After a start: hold a command until the views know what the neighbours wrote meanwhile. Raises NodeFault."""
+        try:
+            async with asyncio.timeout(HOLD_S):
+                while self.awaited.words:
+                    await self.store.read(self.awaited.look)
+                    if self.awaited.words:
+                        await self.awaited.moved()
+        except TimeoutError:
+            raise NodeFault(
+                f"catching up with the neighbours: {self.awaited.words}", "try again in a few seconds"
+            ) from None
 
     async def relaxed_seq(self) -> int:
         """Return the place of the last switch to receipts that stand on this node alone; -1 where there was none."""

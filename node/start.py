@@ -4,6 +4,7 @@
 append, brings mirrored views up to date, and returns the Node. A node that may not append still answers every question.
 """
 
+import asyncio
 from pathlib import Path
 
 import apsw
@@ -13,6 +14,7 @@ from node.ask_peers import seen_by_peers
 from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
 from node.feed import Feed
+from node.neighbours import Awaited, sizes_of_neighbours
 from node.node import Node
 from node.people import load_people
 from node.profiles_loader import load_profiles
@@ -90,7 +92,10 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
 
     Without `healing` the caller runs `Recovery` itself. Raises what `open_node` raises.
     """
-    node = open_node(settings, seen=await seen_by_peers(settings, load_identity(settings.data / KEYS)))
+    keys = load_identity(settings.data / KEYS)
+    seen, sizes = await asyncio.gather(seen_by_peers(settings, keys), sizes_of_neighbours(settings, keys))
+    node = open_node(settings, seen=seen)
+    node.awaited = Awaited(sizes)
     if healing and node.stopped is not None:
         await Recovery(node).attempt()
     return node

@@ -64,7 +64,8 @@ class SyncNode:
     """What the sync port needs of its node.
 
     `trust` says which logs are mirrored; `allowed(peer, origin)` which peer may push which of them; `has_room` is false at
-    the disk's watermark; `stored(origin)` is called after entries or a checkpoint of a log were committed.
+    the disk's watermark; `stored(origin)` is called after entries or a checkpoint of a log were committed,
+    `heard(peer)` whenever an authenticated peer asks anything.
     """
 
     db: Database
@@ -76,6 +77,7 @@ class SyncNode:
     now_ms: Callable[[], int]
     stored: Callable[[str], None] = lambda _origin: None
     has_room: Callable[[], bool] = lambda: True
+    heard: Callable[[str], None] = lambda _peer: None
     uploading: set[str] = field(default_factory=set)
     busy: Counter[str] = field(default_factory=Counter)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -116,6 +118,7 @@ def retry_after_s(answer: Answer) -> int | None:
 
 async def receive(node: SyncNode, ask: Ask) -> Answer:
     """Answer a request. Whatever fails is one request's failure: this is the supervisor of the sync port."""
+    node.heard(ask.peer)
     if node.busy[ask.peer] >= PEER_REQUESTS:
         return refuse(429, "too many requests at a time")
     if node.busy.total() >= REQUESTS:

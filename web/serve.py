@@ -21,6 +21,7 @@ from sync.follow import pull_log
 from sync.link import PeerLink
 from sync.note import VerifierKey
 from sync.replicate import Push, RemoteNode, Task, push_log
+from sync.status import LinkState
 from sync.supervise import log_once
 from web.main import create_app
 
@@ -52,6 +53,7 @@ class Replication:
             allowed=lambda peer, origin: origin in trust and settings.peer(peer) is not None,
             now_ms=self._now_ms,
             stored=self._stored,
+            heard=self._heard,
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
         cosigners = {peer.name: VerifierKey.parse(peer.cosigner_vkey) for peer in settings.peers}
@@ -98,6 +100,12 @@ class Replication:
     def _now_ms(self) -> int:
         return self._node.clock.now().at_ms
 
+    def _heard(self, peer: str) -> None:
+        """A peer that asks us something is there: do not wait out the delay."""
+        for task in self._tasks:
+            if task.status.name == peer and task.status.state is LinkState.OFFLINE:
+                task.retry_now()
+
     def _reached(self, origin: str) -> None:
         """A peer has cosigned more of a log: somebody may be waiting for it."""
         looking = asyncio.create_task(self._node.witness.look(origin))
@@ -137,6 +145,7 @@ class Replication:
             log_once(error, f"views of {origin}")
         else:
             self._unprojected.discard(origin)
+            self._node.awaited.shown()
         self._node.stale_views = tuple(sorted(self._unprojected))
 
     async def _recover(self) -> None:

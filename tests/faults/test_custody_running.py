@@ -189,3 +189,17 @@ async def test_a_lot_registered_at_both_nodes_while_they_were_apart_goes_on_once
 
 async def contested(node: Node) -> bool:
     return (await node.read(lambda db: custody_view.chain(db, STREAM))).contested
+
+
+async def test_a_returning_node_accepts_nothing_before_it_knows_what_its_neighbour_did_meanwhile(world: World) -> None:
+    """Its first command after the start is decided with the take-over known: no tail grows while it catches up."""
+    async with room(world, "a", "b") as (a, _b):
+        await do(a, cast.LOT, AGENCY)
+        await until(lambda: cosigned(a, "b"))
+    async with room(world, "b") as (b,):
+        await take(b, "a")
+        async with room(world, "a") as (a,):
+            with pytest.raises(Refused) as fenced:
+                await do(a, FILING, AGENCY)
+            assert fenced.value.code == "not-owner"
+            assert a.recorder.log.size == 1

@@ -254,6 +254,7 @@ class Day:
         if check:
             form = page.form(base)
             page = seat.post(self._url(self.seat_of(member), base), dict(form.fields))
+            page = seat.waited(page)
             if page.status != 200:
                 raise PageFault(page.url, f"answered {page.status}", page.words)
         return self.receipt(page, self.seat_of(member))

@@ -4,6 +4,8 @@ It finds a form by its action, keeps every hidden field and default that the pag
 no such form or field, so the demonstration cannot drift from the pages.
 """
 
+import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -154,8 +156,19 @@ class Visitor:
             if name not in form.names:
                 raise PageFault(page.url, f"form {action} has no file field {name}", "")
         answer = self.post(urllib.parse.urljoin(page.url, form.action or page.url), fields, files)
+        if answer.status == 202 and expect == 200:
+            answer = self.waited(answer)
         if answer.status != expect:
             raise PageFault(answer.url, f"answered {answer.status} to {action}, expected {expect}", answer.words)
+        return answer
+
+    def waited(self, answer: Page, timeout_s: float = 20.0) -> Page:
+        """Ask again, as the page that waits for a witness does by itself, until it leads to the receipt."""
+        found = re.search(r'href="(/recorded/[0-9a-f]{32})"', answer.html)
+        until = time.monotonic() + timeout_s
+        while found and answer.status == 202 and time.monotonic() < until:
+            time.sleep(0.2)
+            answer = self.open(found.group(1))
         return answer
 
     def post(self, url: str, fields: dict[str, list[str]], files: dict[str, tuple[str, bytes]] | None = None) -> Page:

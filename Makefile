@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 V := .venv/bin
 
-.PHONY: setup setup-dev run test check fmt bench lock clean vendor
+.PHONY: setup setup-dev run test check fmt bench sim lock clean vendor
 .DEFAULT_GOAL := help
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
 	@echo "make check         lint, types, contracts   make bench  speed against peers    make fmt   format"
+	@echo "make sim SEEDS=n [FIRST=k] [TRACE=1]         n courses of crashes, cuts and lies, each by its seed"
 
 setup: .venv/.setup-run
 setup-dev: .venv/.setup-dev
@@ -38,6 +39,11 @@ fmt: setup-dev
 
 bench: setup-dev
 	$(V)/python -m bench
+
+SEEDS ?= 500
+FIRST ?= 0
+sim: setup-dev
+	$(V)/python -m tests.sim.long_run --seeds $(SEEDS) --first $(FIRST) $(if $(TRACE),--trace)
 
 # Renew the locks; they must name no registry host.
 lock:

@@ -12,8 +12,8 @@ import apsw
 
 from sync.checkpoint import Checkpoint, open_checkpoint
 from sync.link import LinkFault, PeerLink
-from sync.log import has_log, head, open_log
-from sync.merkle import Frontier, leaf_hash
+from sync.log import TableHashes, has_log, head, open_log
+from sync.merkle import Frontier, leaf_hash, tree_root
 from sync.mirror import Verified, leading_of, store_upload
 from sync.note import SignedNote, Signer
 from sync.reader import LogReader
@@ -22,7 +22,7 @@ from sync.replicate import Task
 from sync.status import LinkState
 from sync.tampered import Malformed, Problem, Tampered
 from sync.tiles import WIDTH, entries_path
-from sync.witness import Misbehaviour, keep_evidence, newest_promise
+from sync.witness import Misbehaviour, keep_evidence, keep_promise, newest_promise
 
 _BATCH = 16  # bundles stored in one transaction
 _BATCH_BYTES = 4 * 1024 * 1024
@@ -139,7 +139,9 @@ class Pull(Task):
             self._show(LinkState.TAMPERED, f"frozen: {frozen}", contact=True)
             return True
         same = copy.known if target.size == copy.known.size else None
-        if target.size == copy.size:
+        if target.size < copy.size:
+            same = Checkpoint(self._origin, target.size, await self._db.read(lambda db: self._root_at(db, target.size)))
+        elif target.size == copy.size:
             same = Checkpoint(self._origin, copy.size, copy.frontier.root())
         if same is not None and same.size and same.root != target.root:
             await self._keep(copy, Problem.TWO_BRANCHES, note, freeze=True)
@@ -153,6 +155,9 @@ class Pull(Task):
             )
             return True
         return False
+
+    def _root_at(self, db: apsw.Connection, size: int) -> bytes:
+        return tree_root(TableHashes(db, self._origin), size)
 
     async def _keep(self, copy: Copy, problem: Problem, note: bytes, *, freeze: bool) -> None:
         found = Misbehaviour(self._origin, problem, copy.note, note, b"", self._link.node, self._now_ms())
@@ -198,11 +203,7 @@ class Pull(Task):
         self._show(LinkState.SENDING, contact=True, behind=behind)
 
     def _promise(self, db: apsw.Connection, target: Checkpoint, note: bytes) -> None:
-        log = open_log(db, self._origin)
-        db.execute(
-            "INSERT OR IGNORE INTO promises (log_id, size, root, note) VALUES (?, ?, ?, ?)",
-            (log.log_id, target.size, target.root, note),
-        )
+        keep_promise(db, open_log(db, self._origin).log_id, target, note)
 
 
 def pull_log(

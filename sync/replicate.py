@@ -18,7 +18,7 @@ import apsw
 from sync import wire
 from sync.checkpoint import Checkpoint, Opened, cosignatures, read
 from sync.link import LinkFault, PeerLink
-from sync.log import Cosigned, LogFault, TableHashes, add_cosignature, head, read_bodies
+from sync.log import Cosigned, LogFault, TableHashes, add_cosignature, has_log, head, read_bodies
 from sync.merkle import HashReader, consistency_proof, subtree_proof, tree_root
 from sync.note import SignedNote, VerifierKey
 from sync.overtaken import disproof
@@ -176,20 +176,18 @@ class Push(Task):
 
     async def _push_all(self) -> None:
         mine = await self._db.read(self._mine)
-        if mine is None:
-            await self._probe(0)
-            self._show(LinkState.CURRENT, contact=True, behind=0)
-            return
-        if mine.cosigned >= mine.checkpoint.size:
-            await self._probe(mine.cosigned)
+        if mine is None or mine.cosigned >= mine.checkpoint.size:
+            await self._probe(mine)
             self._show(LinkState.CURRENT, contact=True, behind=0)
             return
         detours = 0
         while mine is not None and mine.cosigned < mine.checkpoint.size:
             behind = mine.checkpoint.size - max(mine.cosigned, self._next or 0)
             self._show(LinkState.SENDING, behind=behind)
-            await self._offer(mine)
+            others_lead = await self._offer(mine)
             await self._upload(mine)
+            if others_lead:
+                break
             before, mine = mine, await self._db.read(self._mine)
             detours = detours + 1 if mine is not None and mine.cosigned == before.cosigned else 0
             if detours > _DETOURS:
@@ -197,31 +195,39 @@ class Push(Task):
         self._show(LinkState.CURRENT, contact=True, behind=0)
 
     def _mine(self, db: apsw.Connection) -> _Mine | None:
-        held = head(db, self._origin)
-        if held.checkpoint is None:
+        held = head(db, self._origin) if has_log(db, self._origin) else None
+        if held is None or held.checkpoint is None:
             return None
         best = [one.size for one in held.cosignatures if one.cosigner == self._peer.cosigner.name]
         checkpoint, _ = read(held.checkpoint)
         return _Mine(held.checkpoint, checkpoint, max(best, default=-1))
 
-    async def _probe(self, cosigned: int) -> None:
-        """Ask what the peer mirrors: a quiet link is known to be alive, and a peer that lost entries is found out."""
+    async def _probe(self, mine: _Mine | None) -> None:
+        """Ask what the peer mirrors: a quiet link is known to be alive, and a peer that lost entries is found out, and one
+        that holds another history than we do.
+        """
+        cosigned = 0 if mine is None else mine.cosigned
         reply = await self._link.get(f"/mirror/{log_hash(self._origin)}/checkpoint", limit=wire.MAX_CHECKPOINT_BODY)
         if reply.status == 404 and cosigned <= 0:
             return
         if reply.status not in {200, 404}:
             raise reply.unexpected()
-        size = 0
+        shown = None
         if reply.status == 200:
             try:
-                checkpoint, _ = read(reply.body)
+                shown, _ = read(reply.body)
             except Malformed as malformed:
                 raise LinkFault("unexpected-answer", f"no checkpoint: {malformed}") from malformed
-            size = checkpoint.size
             if self.others:
-                await self._harvest(checkpoint, reply.body)
-        if size < cosigned:
-            await self._resend(size, cosigned)
+                await self._harvest(shown, reply.body)
+        size = 0 if shown is None else shown.size
+        if mine is not None and size < cosigned:
+            await self._resend(mine, size)
+        elif shown is not None and not await self._db.read(lambda db: self._fits(db, mine, shown)):
+            if mine is not None:
+                await self._offer(mine)  # the peer knows the log's key: it keeps both checkpoints as evidence
+            if self.own is not None:
+                await self._look_for_proof(self.own)
 
     async def _harvest(self, checkpoint: Checkpoint, note: bytes) -> None:
         """Keep what others have cosigned of this log and this peer knows of: so reach comes back by the way of a relay."""
@@ -247,27 +253,32 @@ class Push(Task):
             if kept:
                 self.reached(self._origin)
 
-    async def _resend(self, size: int, cosigned: int) -> None:
+    def _fits(self, db: apsw.Connection, mine: _Mine | None, shown: Checkpoint) -> bool:
+        """Return whether what a peer shows can be the same log: of somebody else's, it may have more than we do."""
+        size = 0 if mine is None else mine.checkpoint.size
+        if shown.size > size:
+            return self.own is None
+        return shown.size == 0 or tree_root(TableHashes(db, self._origin), shown.size) == shown.root
+
+    async def _resend(self, mine: _Mine, size: int) -> None:
         """The peer no longer holds what it has cosigned: report it, and bring it the entries again."""
-        mine = await self._db.read(self._mine)
-        if mine is not None:
-            self._show(
-                LinkState.SENDING,
-                f"the peer cosigned {cosigned} entries and now holds {size}",
-                behind=mine.checkpoint.size - size,
-            )
-            await self._offer(mine)
-            await self._upload(mine)
+        self._show(
+            LinkState.SENDING,
+            f"the peer cosigned {mine.cosigned} entries and now holds {size}",
+            behind=mine.checkpoint.size - size,
+        )
+        await self._offer(mine)
+        await self._upload(mine)
 
     # -- add-checkpoint ----------------------------------------------------------------------------------------------
 
-    async def _offer(self, mine: _Mine) -> None:
-        """Bring the peer our newest checkpoint."""
+    async def _offer(self, mine: _Mine) -> bool:
+        """Bring the peer our newest checkpoint; return whether it has recorded more of somebody else's log than is here."""
         size = mine.checkpoint.size
         for _ in range(3):
             old = self._known or 0
             if self._known == size:
-                return
+                return False
             proof = await self._db.read(lambda db, old=old: self._consistency(db, old, size))  # type: ignore[misc]
             body = bytes(AddCheckpoint(old, tuple(proof), mine.note))
             reply = await self._link.post(
@@ -276,7 +287,7 @@ class Push(Task):
             if reply.status == 200:
                 self._known = size
                 self._show(self.status.state, self.status.detail, contact=True)
-                return
+                return False
             if reply.status != 409 or reply.content_type != wire.SIZE_TYPE:
                 raise reply.unexpected()
             try:
@@ -288,13 +299,7 @@ class Push(Task):
                 claim = f"{self._peer.node} says {self._known} entries of this log, has {size}, and shows no proof"
                 raise LinkFault("unproven", claim)
             if self._known > size:
-                raise Tampered(
-                    Problem.ROLLED_BACK,
-                    self._origin,
-                    expected=str(self._known),
-                    got=str(size),
-                    detail=f"{self._peer.node} has recorded more of this log than is here",
-                )
+                return True
         raise LinkFault("unexpected-answer", "the recorded size keeps changing")
 
     async def _look_for_proof(self, own: VerifierKey) -> None:

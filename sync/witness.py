@@ -117,18 +117,23 @@ def take_checkpoint(
     if judgement.status != 200:
         return refuse(judgement.status, judgement.why)
     if checkpoint.size > known.size or not note:
-        db.execute(
-            "INSERT OR IGNORE INTO promises (log_id, size, root, note) VALUES (?, ?, ?, ?)",
-            (log.log_id, checkpoint.size, checkpoint.root, request.checkpoint),
-        )
-        db.execute(
-            "DELETE FROM promises WHERE log_id = ?1 AND size NOT IN"
-            " (SELECT size FROM promises WHERE log_id = ?1 ORDER BY size DESC LIMIT ?2)",
-            (log.log_id, _PROMISES),
-        )
+        keep_promise(db, log.log_id, checkpoint, request.checkpoint)
     if witness is None:
         return Answer(200)
     return Answer(200, encode_lines([cosign(db, log.log_id, checkpoint, witness, now_ms)]))
+
+
+def keep_promise(db: apsw.Connection, log_id: int, checkpoint: Checkpoint, note: bytes) -> None:
+    """Record a verified checkpoint that continues what is held; only the newest are kept, however many never fill."""
+    db.execute(
+        "INSERT OR IGNORE INTO promises (log_id, size, root, note) VALUES (?, ?, ?, ?)",
+        (log_id, checkpoint.size, checkpoint.root, note),
+    )
+    db.execute(
+        "DELETE FROM promises WHERE log_id = ?1 AND size NOT IN"
+        " (SELECT size FROM promises WHERE log_id = ?1 ORDER BY size DESC LIMIT ?2)",
+        (log_id, _PROMISES),
+    )
 
 
 def newest_promise(db: apsw.Connection, log_id: int, origin: str) -> tuple[Checkpoint, bytes]:

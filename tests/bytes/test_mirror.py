@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.checkpoint import Checkpoint, Opened, open_checkpoint, sign
-from sync.log import LOG_SCHEMA, head, read_bodies
+from sync.log import LOG_SCHEMA, head, open_log, read_bodies
 from sync.merkle import EMPTY_ROOT, MemoryHashes, consistency_proof, leaf_hash, subtree_proof, tree_root
 from sync.mirror import Checked, Held, held_of, judge_upload, leading_of, store_upload
 from sync.note import COSIGNATURE, NoteSignature, Signer
 from sync.tampered import Problem, Tampered
 from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo, Package, decode_lines, decode_size, spans
-from sync.witness import Answer, judge, misbehaviours, take_checkpoint
+from sync.witness import Answer, judge, keep_promise, misbehaviours, take_checkpoint
 
 ORIGIN = "dali.erhai/532924/room-1/a/e1"
 LOG = Signer.from_seed(ORIGIN, b"\x01" * 32)
@@ -334,3 +334,11 @@ def test_a_lie_in_the_middle_keeps_what_was_true_before_it() -> None:
     assert answer.status == 202
     assert MirrorInfo.parse(answer.body).next_entry == 512
     assert stored(db) == log.bodies[:512]
+
+
+def test_promises_that_never_fill_do_not_pile_up() -> None:
+    db = fresh()
+    log = open_log(db, ORIGIN)
+    for size in range(1, 100):
+        keep_promise(db, log.log_id, honest().at(size), honest().note(size))
+    assert sorted(held_of(db, ORIGIN).promises) == list(range(84, 100))

@@ -25,7 +25,7 @@ from sync.overtaken import cosigned_checkpoint
 from sync.status import LinkState
 from sync.tiles import TileHashes, decode_bundle
 from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo
-from sync.witness import misbehaviours
+from sync.witness import keep_promise, misbehaviours
 from tests.shell.sync_room import NOW_MS, PREFECTURE, RoomNode, bodies, cosigned, identity_in, until
 
 ENTRIES = "application/octet-stream"
@@ -152,12 +152,69 @@ async def test_a_sender_that_went_back_learns_it_from_the_receiver(room, tmp_pat
     await a.store.write(lose)
     await a.append(bodies(200, 5_000))
     push = a.push_to(b.keys.public(), b.url)
+    push.own = a.keys.log_signer.vkey
     async with running(push):
         await until(lambda: push.status.state is LinkState.TAMPERED)
     assert "rolled-back" in push.status.detail
     assert await held_bodies(b, a.origin) == bodies(300)
     (evidence,) = await b.store.read(misbehaviours)
     assert evidence.problem == "two-branches"
+
+
+async def test_a_copy_that_writes_nothing_learns_from_its_probe_that_another_wrote(room) -> None:
+    """What it has was cosigned long ago; the peer since took another history of the same log, and shows it."""
+    a, b = room
+    await a.append(bodies(10))
+    async with running(a.push_to(b.keys.public(), b.url)):
+        await cosigned(a, b.keys.public(), 10)
+    await replace_log(b, a, bodies(20, 6_000))
+    push = a.push_to(b.keys.public(), b.url)
+    push.own = a.keys.log_signer.vkey
+    async with running(push):
+        await until(lambda: push.status.state is LinkState.TAMPERED)
+    (evidence,) = await b.store.read(misbehaviours)
+    assert evidence.problem == "two-branches"
+    assert (await b.head(a.origin)).frozen == "two-branches"
+
+
+async def replace_log(b: RoomNode, a: RoomNode, entries: list[bytes]) -> None:
+    """Let b hold another history of a's log, signed by a's key."""
+
+    def job(db) -> None:
+        for table in ("cosignatures", "entries", "hash256", "promises"):
+            db.execute(f"DELETE FROM {table} WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)", (a.origin,))
+        db.execute("DELETE FROM logs WHERE origin = ?", (a.origin,))
+        log = open_log(db, a.origin)
+        for body in entries:
+            log.append(body)
+        checkpoint = Checkpoint(a.origin, log.size, log.frontier.root())
+        note = sign(checkpoint, a.keys.log_signer)
+        log.store_checkpoint(note)
+        keep_promise(db, log.log_id, checkpoint, note)
+
+    await b.store.write(job)
+
+
+async def test_a_relay_that_has_less_than_the_peer_is_in_order(room, tmp_path: Path) -> None:
+    """The owner's own link was faster, or the relay has nothing of that log yet: no evidence of anything."""
+    a, b = room
+    c = RoomNode(tmp_path, "c", (a.keys.public(),))
+    await c.start()
+    relay = b.push_to(c.keys.public(), c.url, origin=a.origin)
+    async with running(relay):
+        await until(lambda: relay.status.state is LinkState.CURRENT)
+    await a.append(bodies(10))
+    async with running(a.push_to(b.keys.public(), b.url)):
+        await cosigned(a, b.keys.public(), 10)
+    await a.append(bodies(10, 10))
+    async with running(a.push_to(c.keys.public(), c.url)):
+        await cosigned(a, c.keys.public(), 20)
+    relay = b.push_to(c.keys.public(), c.url, origin=a.origin)
+    async with running(relay):
+        await until(lambda: relay.status.state is not LinkState.CONNECTING)
+        await until(lambda: relay.status.state is LinkState.CURRENT)
+    assert await held_bodies(c, a.origin) == bodies(20)
+    await c.stop()
 
 
 async def test_a_forked_log_is_frozen_with_both_signed_checkpoints(room) -> None:
@@ -394,6 +451,22 @@ async def test_a_followed_log_that_changes_its_past_is_found_before_anything_is_
     (evidence,) = await b.store.read(misbehaviours)
     assert evidence.problem == "inconsistent-history"
     assert (await b.head(a.origin)).frozen == "inconsistent-history"
+
+
+async def test_a_followed_log_that_is_shorter_and_other_is_found_though_it_is_shorter(room) -> None:
+    a, b = room
+    await a.append(bodies(400))
+    pull = pull_from(b, a)
+    async with running(pull):
+        await until_copied(b, a, 400)
+    await replace_log(a, a, bodies(300, 4_000))
+    pull = pull_from(b, a)
+    async with running(pull):
+        await until(lambda: pull.status.state is LinkState.TAMPERED)
+    (evidence,) = await b.store.read(misbehaviours)
+    assert evidence.problem == "two-branches"
+    assert (await b.head(a.origin)).frozen == "two-branches"
+    assert await held_bodies(b, a.origin) == bodies(400)
 
 
 async def test_entries_changed_in_the_peers_file_are_not_copied(room) -> None:

@@ -1,0 +1,54 @@
+"""Whether everything has arrived: asked once a second after the world was healed.
+
+Not asked of a lying peer, nor of a log that its owner may no longer continue. A log that forked does not converge: there,
+everybody who was shown both branches must have frozen it with evidence.
+"""
+
+from typing import Any
+
+from sync.checkpoint import read
+from sync.log import has_log, head
+from tests.sim.truth import on_one_branch
+
+
+def unsettled(world: Any) -> str | None:
+    """Return one thing that is not as it should be; None where all is."""
+    for machine in world.machines:
+        running = machine.running
+        if running is None:
+            return f"{machine.name} is not running"
+        for edge in machine.plan.pushes:
+            source, target = machine, world.net.machines[edge.peer]
+            left = _carried(world, source, target, edge.origin, by=target)
+            if left is not None:
+                return f"push {machine.name} to {edge.peer}: {left}"
+        for edge in machine.plan.pulls:
+            source, target = world.net.machines[edge.peer], machine
+            left = _carried(world, source, target, edge.origin, by=target)
+            if left is not None:
+                return f"pull {machine.name} from {edge.peer}: {left}"
+    return None
+
+
+def _carried(world: Any, source: Any, target: Any, origin: str, *, by: Any) -> str | None:
+    """Return what is missing of one log at the target, where both ends are honest."""
+    if source.liar is not None or target.liar is not None or not has_log(source.disk.db, origin):
+        return None
+    mine = head(source.disk.db, origin)
+    theirs = head(target.disk.db, origin) if has_log(target.disk.db, origin) else None
+    if mine.checkpoint is None or (theirs is not None and theirs.frozen is not None) or mine.frozen is not None:
+        return None
+    checkpoint, _ = read(mine.checkpoint)
+    if theirs is None:
+        return f"{origin} is not there"
+    shown = world.watch.truth.find(origin, checkpoint.size, checkpoint.root)
+    held = world.watch.point(target, origin)
+    if not on_one_branch(shown, held):
+        return f"{origin} forked at {held.size} and {shown.size}, and it is not frozen"
+    if held.size > shown.size:
+        return None  # the source lost a part and may not go on, or hears of it from another side
+    if held.size < shown.size:
+        return f"{origin} has {held.size} of {shown.size} entries"
+    if source is not target and not any(one.cosigner == by.who.cosigner.name for one in theirs.cosignatures):
+        return f"{origin} is not cosigned"
+    return None

@@ -50,6 +50,7 @@ from sync.keys import NodeKeys, name_base
 from sync.log import LogFault, origins, reached, read_entry
 from sync.seal import SealFault
 from sync.status import LinkState, PeerStatus
+from sync.succession import Statement
 
 T = TypeVar("T")
 
@@ -94,6 +95,7 @@ class Node:
         self.profiles = profiles
         self.stopped: NodeFault | None = None
         self.gate = GateReport()
+        self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self.witness = Witness(settings, store)

@@ -12,15 +12,18 @@ from aiohttp.web_runner import AppRunner, TCPSite
 from node import control
 from node.node import Node
 from node.recover import Recovery, stop_on_proof
-from node.settings import Settings
+from node.settings import Peer, Settings
 from node.start import open_asking
+from node.successions import own_former
 from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
 from sync.link import PeerLink
 from sync.note import VerifierKey
-from sync.replicate import RemoteNode, Task, push_log
+from sync.replicate import Push, RemoteNode, Task, push_log
+from sync.succession import Statement
 from sync.supervise import log_once
+from web.epochs import Epochs
 from web.main import create_app
 
 PROJECT_AGAIN_S = 5.0
@@ -41,7 +44,10 @@ class Replication:
         self._links: list[PeerLink] = []
         self._running: list[asyncio.Task[None]] = []
         settings, keys = node.settings, node.keys
-        trust = {peer.origin: MirroredLog(VerifierKey.parse(peer.log_vkey), peer.name) for peer in settings.peers}
+        trust: dict[str, MirroredLog] = {}
+        ca = (keys.folder / "ca.crt").read_bytes()
+        self._epochs = Epochs(node, trust, ca)
+        self._trust = trust
         self.sync = SyncNode(
             db=node.store,
             cosigner=keys.cosigner,
@@ -49,6 +55,9 @@ class Replication:
             prefecture=keys.prefecture,
             trust=trust,
             allowed=lambda peer, origin: origin in trust and settings.peer(peer) is not None,
+            ca=ca,
+            succeeded=self._succeeded,
+            introduce=self._epochs.introduce,
             now_ms=self._now_ms,
             stored=self._stored,
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
@@ -56,27 +65,50 @@ class Replication:
         for peer in settings.peers:
             if not peer.url:
                 continue
-            link = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
-            self._links.append(link)
+            link = self._link(peer)
             remote = RemoteNode(peer.name, VerifierKey.parse(peer.cosigner_vkey))
             push = push_log(link, node.store, origin=settings.origin, peer=remote, now_ms=self._now_ms)
             push.reached = self._reached
-            push.own, push.disproved = keys.log_signer.vkey, self._disproved
+            push.own, push.disproved, push.introduce = keys.log_signer.vkey, self._disproved, self._epochs.introduce
             self._tasks.append(push)
+            self._tasks.extend(self._former(peer, remote))
             if peer.kind == "prefecture":
-                down = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
-                self._links.append(down)
-                self._tasks.append(
-                    pull_log(
-                        down,
-                        node.store,
-                        log=trust[peer.origin],
-                        cosigner=keys.cosigner,
-                        now_ms=self._now_ms,
-                        stored=self._stored,
-                    )
-                )
+                self._tasks.append(self._pull(peer))
         node.peer_status = lambda: tuple(task.status for task in self._tasks)
+
+    def _link(self, peer: Peer) -> PeerLink:
+        keys = self._node.keys
+        link = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
+        self._links.append(link)
+        return link
+
+    def _former(self, peer: Peer, remote: RemoteNode) -> list[Push]:
+        """Return the tasks that bring a peer what it lacks of our closed logs."""
+        pushes = []
+        for one in own_former(self._node.settings, self._node.statements):
+            push = push_log(self._link(peer), self._node.store, origin=one.old_origin, peer=remote, now_ms=self._now_ms)
+            push.closed, push.more_there, push.introduce = True, self._epochs.holds_more, self._epochs.introduce
+            pushes.append(push)
+        return pushes
+
+    def _pull(self, peer: Peer) -> Task:
+        return pull_log(
+            self._link(peer),
+            self._node.store,
+            log=self._trust[peer.origin],
+            cosigner=self._node.keys.cosigner,
+            now_ms=self._now_ms,
+            stored=self._stored,
+        )
+
+    def _succeeded(self, statement: Statement) -> None:
+        """A peer goes on in another log: it is mirrored from now on, and read where this node reads its peer's logs."""
+        self._epochs.succeeded(statement)
+        peer = self._node.settings.peer(statement.node)
+        if peer is not None and peer.kind == "prefecture" and peer.url:
+            task = self._pull(peer)
+            self._tasks.append(task)
+            self._running.append(asyncio.create_task(task.run()))
 
     def _now_ms(self) -> int:
         return self._node.clock.now().at_ms
@@ -88,7 +120,8 @@ class Replication:
         looking.add_done_callback(self._looking.discard)
 
     def _stored(self, origin: str) -> None:
-        self._origins.add(origin)
+        follower = [one.new_origin for one in self._node.statements if one.old_origin == origin]
+        self._origins.update((origin, *follower))  # what goes on from a log may have waited for it
         self._arrived.set()
 
     def appended(self) -> None:
@@ -154,6 +187,11 @@ class Replication:
         self._running.append(asyncio.create_task(self._project()))
         self._running.append(asyncio.create_task(self._watch()))
         self._running.append(asyncio.create_task(self._recover()))
+        self._running.append(asyncio.create_task(self._epochs.run()))
+        for peer in self._node.settings.peers:
+            if peer.kind == "prefecture" and peer.url:
+                asking = self._epochs.ask(self.sync, peer, self._link(peer))
+                self._running.append(asyncio.create_task(asking))
 
     async def stop(self) -> None:
         """Cancel every task and drop the links."""

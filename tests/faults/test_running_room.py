@@ -31,12 +31,12 @@ ACTOR = Actor("O-01", Role.OPERATOR)
 
 
 def free_base() -> int:
-    """A port from which the next ones are free as well."""
+    """A port from which the next forty are free."""
     while True:
         # Below the range from which the system takes ports for connections that are dialled.
         base = random.randrange(11_000, 30_000)
         with ExitStack() as stack, suppress(OSError):
-            for port in range(base, base + 15):
+            for port in range(base, base + 40):
                 stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return base
 

@@ -37,6 +37,7 @@ from node.identities import BidderIdentity, BondIdentity, MemberIdentity
 from node.people import Person
 from node.receipts import Reach, Receipt, place_of, receipt_of, seq_of_command
 from node.recorder import NodeFault, Recorder
+from node.replica import ReplicaStatus
 from node.room_key import RoomKey
 from node.settings import Settings
 from node.store import Store
@@ -97,6 +98,7 @@ class Node:
         self.gate = GateReport()
         self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
+        self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self.witness = Witness(settings, store)
         self._room_key = room_key

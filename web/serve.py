@@ -12,6 +12,7 @@ from aiohttp.web_runner import AppRunner, TCPSite
 from node import control
 from node.node import Node
 from node.recover import Recovery, stop_on_proof
+from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
 from node.successions import own_former
@@ -218,6 +219,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     sync_runner = AppRunner(sync_app(replication.sync), access_log=None, shutdown_timeout=0.5)
     pages_runner = AppRunner(create_app(node), access_log=None, shutdown_timeout=0.5)
     server = None
+    copying = _replicate_database(node)
     try:
         await sync_runner.setup()
         await TCPSite(
@@ -231,12 +233,30 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         yield node
     finally:
         node.feed.close()
+        for task in copying:
+            task.cancel()
+        await asyncio.gather(*copying, return_exceptions=True)
         await replication.stop()
         if server is not None:
             server.close()
         await pages_runner.cleanup()
         await sync_runner.cleanup()
         await node.close()
+
+
+def _replicate_database(node: Node) -> list[asyncio.Task[None]]:
+    """Start a Litestream for every configured replica; none of them is ever a reason to stop."""
+    keepers = [
+        Replicator(
+            node.settings.data,
+            replica,
+            changed_s=lambda: node.store.changed_s,
+            changed=lambda: node.feed.publish({"status"}),
+        )
+        for replica in node.settings.replicas
+    ]
+    node.replica_status = lambda: tuple(keeper.status for keeper in keepers)
+    return [asyncio.create_task(keeper.run()) for keeper in keepers]
 
 
 def _tell(node: Node, replication: Replication, topics: frozenset[str]) -> None:

@@ -10,9 +10,11 @@ from rich.progress import Progress
 
 from node import projection
 from node.check import check, check_log
+from node.places import DATABASE, FENCE, KEYS, SETTINGS
 from node.settings import SettingsFault, load_settings
-from node.start import DATABASE, FENCE, KEYS, make_tables
+from node.start import make_tables
 from node.store import StoreFault, connect
+from node.successions import current, known_successions, log_keys
 from sync.fence import Fence, FenceFault
 from sync.keys import KeyFault, load_public
 from sync.log import origins
@@ -26,11 +28,13 @@ _DATA = click.option(
 def _vkeys(data: Path) -> tuple[str, dict[str, VerifierKey]]:
     """Return the own origin and the verifier keys of every log this node should hold."""
     public = load_public(data / KEYS / "public.json")
-    keys = {public.origin: VerifierKey.parse(public.log_vkey)}
-    settings = data / "erhai.toml"
-    if settings.exists():
-        keys |= {peer.origin: VerifierKey.parse(peer.log_vkey) for peer in load_settings(settings).peers}
-    return public.origin, keys
+    if not (data / SETTINGS).exists():
+        return public.origin, {public.origin: VerifierKey.parse(public.log_vkey)}
+    db = connect(data / DATABASE, readonly=True)
+    try:
+        return public.origin, log_keys(current(load_settings(data / SETTINGS)), public.log_vkey, known_successions(db))
+    finally:
+        db.close()
 
 
 def _require(data: Path) -> None:

@@ -12,10 +12,11 @@ import click
 
 from node import export
 from node.domain.calendar import CHINA
+from node.places import DATABASE, KEYS, SETTINGS
 from node.receipts import number_of, place_of
 from node.settings import Settings, SettingsFault, load_settings
-from node.start import DATABASE, KEYS
 from node.store import StoreFault, connect
+from node.successions import current, known_successions
 from sync.cli import cli_log
 from sync.codec import decode
 from sync.keys import KeyFault, load_public
@@ -35,7 +36,7 @@ def _opened(data: Path) -> Iterator[tuple[apsw.Connection, Settings]]:
         click.echo(f"{data}: 这里没有节点数据库 {DATABASE} / no node database here", err=True)
         sys.exit(2)
     try:
-        settings = load_settings(data / "erhai.toml")
+        settings = current(load_settings(data / SETTINGS))
         db = connect(data / DATABASE, readonly=True)
         db.execute("BEGIN")
         try:
@@ -51,9 +52,9 @@ def _opened(data: Path) -> Iterator[tuple[apsw.Connection, Settings]]:
         sys.exit(1)
 
 
-def _policy(data: Path, settings: Settings, origin: str) -> Policy:
+def _policy(db: apsw.Connection, data: Path, settings: Settings, origin: str) -> Policy:
     public = load_public(data / KEYS / "public.json")
-    return export.policy_of(settings, public.log_vkey, public.cosigner_vkey, origin)
+    return export.policy_of(settings, public.log_vkey, public.cosigner_vkey, origin, known_successions(db))
 
 
 def _known(db: apsw.Connection, settings: Settings, origin: str) -> str:
@@ -119,7 +120,7 @@ def export_command(data: Path, origin: str, output: Path, receipts: tuple[str, .
         fresh = output.with_name(output.name + ".part")
         with fresh.open("wb") as target:
             seqs = [place[1] for place in places if place is not None]
-            export.write_log_bundle(db, target, name, _policy(data, settings, name), proofs_of=seqs)
+            export.write_log_bundle(db, target, name, _policy(db, data, settings, name), proofs_of=seqs)
         fresh.replace(output)
         click.echo(f"{output}: {name}, {head(db, name).checkpoint_size} 条记录 / entries")
 

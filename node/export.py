@@ -1,20 +1,23 @@
 """What leaves the node for a stranger to check (导出): bundles of a log, and one receipt's proof."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import apsw
 
 from node.settings import Settings
+from node.successions import log_keys
 from sync.bundle import write_bundle
 from sync.checkpoint import Checkpoint, read, sign
+from sync.keys import name_base
 from sync.log import LogFault, TableHashes, head, read_bodies
 from sync.merkle import inclusion_proof, tree_root
 from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
 from sync.policy import Party, Policy
 from sync.proof import encode as encode_proof
+from sync.succession import Statement
 
 
 class TableLog(TableHashes):
@@ -38,15 +41,22 @@ class TableLog(TableHashes):
             raise LogFault("missing-entries", self._name, expected, end)
 
 
-def policy_of(settings: Settings, own_vkey: str, own_cosigner: str, origin: str) -> Policy:
-    """Return the trust file for one log: its key, and every node of the settings that may cosign it. No quorum is asked."""
-    logs = {settings.origin: own_vkey} | {peer.origin: peer.log_vkey for peer in settings.peers}
+def policy_of(
+    settings: Settings, own_vkey: str, own_cosigner: str, origin: str, statements: Sequence[Statement] = ()
+) -> Policy:
+    """Return the trust file for one log: its key, and every node of the settings that may cosign it. No quorum is asked.
+
+    `statements` are the successions known here: by them a former epoch is exported like the current one.
+    """
+    logs = log_keys(settings, own_vkey, statements)
     cosigners = {settings.node: own_cosigner} | {peer.name: peer.cosigner_vkey for peer in settings.peers}
-    own = {settings.origin: settings.node} | {peer.origin: peer.name for peer in settings.peers}
+    own = {name_base(settings.origin): settings.node} | {name_base(peer.origin): peer.name for peer in settings.peers}
     witnesses = {
-        name: Party(VerifierKey.parse(vkey)) for name, vkey in sorted(cosigners.items()) if name != own.get(origin)
+        name: Party(VerifierKey.parse(vkey))
+        for name, vkey in sorted(cosigners.items())
+        if name != own.get(name_base(origin))
     }
-    return Policy((Party(VerifierKey.parse(logs[origin])),), witnesses, {}, None)
+    return Policy((Party(logs[origin]),), witnesses, {}, None)
 
 
 def checkpoint_note(db: apsw.Connection, origin: str) -> bytes:

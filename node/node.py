@@ -38,6 +38,7 @@ from node.neighbours import Awaited
 from node.people import Person
 from node.receipts import Reach, Receipt, place_of, receipt_of, seq_of_command
 from node.recorder import NodeFault, Recorder
+from node.replica import ReplicaStatus
 from node.room_key import RoomKey
 from node.settings import Settings
 from node.store import Store
@@ -51,6 +52,7 @@ from sync.keys import NodeKeys, name_base
 from sync.log import LogFault, origins, reached, read_entry
 from sync.seal import SealFault
 from sync.status import LinkState, PeerStatus
+from sync.succession import Statement
 
 T = TypeVar("T")
 HOLD_S = 5.0  # how long a command waits for what the neighbours wrote
@@ -96,7 +98,9 @@ class Node:
         self.profiles = profiles
         self.stopped: NodeFault | None = None
         self.gate = GateReport()
+        self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
+        self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self.witness = Witness(settings, store)
         self.awaited = Awaited({})

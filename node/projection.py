@@ -21,8 +21,10 @@ from node.views import project as project_view
 from node.views import review as review_view
 from node.views.log import IndexRow
 from sync.codec import Entry, decode
+from sync.keys import name_base
 from sync.log import origins, read_bodies, read_entry, size_of
 from sync.merkle import leaf_hash
+from sync.succession import epoch_of, predecessor_of
 
 _VIEWS = (log_view, custody_view, project_view, incident_view, review_view)
 VIEW_TABLES: tuple[str, ...] = tuple(name for view in _VIEWS for name in view.NAMES)
@@ -114,6 +116,9 @@ def next_seq(db: apsw.Connection, origin: str) -> int:
 def follow(db: apsw.Connection, origin: str, limit: int) -> Followed:
     """Project up to `limit` entries of a mirrored log that the views have not seen."""
     start = next_seq(db, origin)
+    before = predecessor_of(db, origin)
+    if before is not None and next_seq(db, before.old_origin) < before.size:
+        return Followed(0, frozenset())  # held back: what it goes on from is not here yet (design 5.4)
     end = min(size_of(db, origin), start + limit)
     changed: set[str] = set()
     for _seq, body in read_bodies(db, origin, start, end):
@@ -133,6 +138,11 @@ def begin_again(db: apsw.Connection, origin: str, start: int) -> None:
         "INSERT INTO view_cursors VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET next_seq = excluded.next_seq",
         (origin, start),
     )
+
+
+def is_foreign_now(db: apsw.Connection, origin: str) -> None:
+    """The own log ends here: from now on it is followed like a mirrored one, from where its views stand."""
+    db.execute("INSERT OR IGNORE INTO view_cursors VALUES (?, ?)", (origin, size_of(db, origin)))
 
 
 def lags(db: apsw.Connection, origin: str) -> bool:
@@ -162,7 +172,8 @@ def rebuild(
 
     `progress` is called with entries done and entries in all, every thousand entries.
     """
-    sizes = {origin: size_of(source, origin) for origin in origins(source)}
+    in_order = sorted(origins(source), key=lambda origin: (name_base(origin), epoch_of(origin)))
+    sizes = {origin: size_of(source, origin) for origin in in_order}
     done, total = 0, sum(sizes.values())
     changed: set[str] = set()
     for origin, size in sizes.items():

@@ -23,7 +23,7 @@ from node.views import custody as custody_view
 from sync import codec
 from sync.checkpoint import Checkpoint, sign
 from sync.fence import Fence
-from sync.keys import NodeKeys
+from sync.keys import NodeKeys, name_base
 from sync.log import LogTable, open_log, read_entry
 
 
@@ -89,9 +89,9 @@ class Recorder:
         """Return how many entries this process has appended since it passed its gate."""
         return self.log.size - self._began_at
 
-    def open(self, db: apsw.Connection) -> None:
-        """Bind to the own log in this database (set-up, before the writer thread starts)."""
-        self._log = open_log(db, self._settings.origin)
+    def open(self, db: apsw.Connection, origin: str = "") -> None:
+        """Bind to the own log in this database, before anything is recorded; `origin` where a new epoch begins."""
+        self._log = open_log(db, origin or self._settings.origin)
         self._began_at = self._log.size
 
     # -- states ------------------------------------------------------------------------------------------------------
@@ -260,12 +260,17 @@ class Recorder:
         return done.count
 
 
+def _goes_on(stream: str, owner: str, origin: str) -> bool:
+    """Return whether a stream follows its node into a new epoch by itself; lots and sheets move by custody alone."""
+    return not stream.startswith(("lot/", "sheet/")) and name_base(owner) == name_base(origin)
+
+
 def _require_owner(chain: custody_view.Chain, stream: str, origin: str) -> None:
     """Refuse to write into a stream that goes on in another log, or of which nobody can say where it goes on."""
     if chain.contested or chain.held_back:
         why = "custody-contested" if chain.contested else "custody-held-back"
         raise Refused(why, rule="one-owner-per-stream", value=origin, facts=(("stream", stream),))
-    if chain.owner not in {"", origin}:
+    if chain.owner not in {"", origin} and not _goes_on(stream, chain.owner, origin):
         raise Refused(
             "not-owner", rule="one-owner-per-stream", value=origin, limit=chain.owner, facts=(("stream", stream),)
         )

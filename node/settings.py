@@ -2,8 +2,9 @@
 range: the node refuses to start and names it.
 """
 
+import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,24 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """Where a database is copied to all the time, for the case that this disk is lost (备份副本); one for each database."""
+
+    name: str  # what people call it, also on the command line: second-disk
+    kind: str  # file | sftp | s3
+    path: str  # folder, path on the server, or prefix in the bucket
+    database: str = "erhai.db"  # file name in the data folder
+    host: str = ""  # sftp: host:port
+    user: str = ""  # sftp
+    key_path: str = ""  # sftp: private key file
+    host_key: str = ""  # sftp: the server's public key, as in known_hosts: "ssh-ed25519 AAAA…"
+    bucket: str = ""  # s3
+    endpoint: str = ""  # s3-compatible: https://host:port
+    region: str = ""  # s3
+    secret_path: str = ""  # s3: file of two lines, access key id and secret, mode 0600
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a node needs to know before it starts."""
 
@@ -55,6 +74,7 @@ class Settings:
     calendar: Path | None = None  # the signed working-day calendar in force
     witness: str = ""  # required | preferred; empty: required in a county room with a neighbour
     disk_floor_mib: int = 256  # below this much free disk nothing is mirrored for others; own records go on
+    replicas: tuple[Replica, ...] = ()  # [[replica]]
     people: Path | None = None  # accounts file of this node
     demo: bool = False  # demo sign-in and demo clock are allowed only here
     demo_clock: Path | None = None  # file with an offset in ms, read at every use; only with demo
@@ -81,11 +101,12 @@ _TEXT = {
     "prefecture_name",
     "witness",
 }
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 _PORTS = {"pages_port", "sync_port"}
 _SIZES = {"disk_floor_mib"}
 _PATHS = {"data", "calendar", "people", "demo_clock"}
 _REQUIRED = {"role", "node", "origin", "data", "pages_port", "sync_port", "centre_name", "room_name"}
-_KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo"}
+_KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "replica"}
 _PEER_KEYS = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public"}
 
 
@@ -104,6 +125,49 @@ def _peer(table: Any, index: int) -> Peer:
         if not isinstance(table.get(key), str) or not table[key]:
             raise SettingsFault(f"{where}.{key}", "must be text")
     return Peer(**table)
+
+
+_REPLICA_NEEDS = {
+    "file": set(),
+    "sftp": {"host", "user", "key_path", "host_key"},
+    "s3": {"bucket", "endpoint", "region", "secret_path"},
+}
+_REPLICA_KEYS = {field.name for field in fields(Replica)}
+
+
+def _replica(table: Any, index: int, base: Path) -> Replica:
+    where = f"replica[{index}]"
+    if not isinstance(table, dict):
+        raise SettingsFault(where, "must be a table")
+    kind = table.get("kind")
+    if kind not in _REPLICA_NEEDS:
+        raise SettingsFault(f"{where}.kind", "must be file, sftp or s3")
+    needs = _REPLICA_NEEDS[kind] | {"name", "path"}
+    for key, value in table.items():
+        if key not in needs | {"kind", "database"}:
+            raise SettingsFault(
+                f"{where}.{key}", "unknown key" if key not in _REPLICA_KEYS else f"has no place in {kind}"
+            )
+        if not isinstance(value, str) or not value:
+            raise SettingsFault(f"{where}.{key}", "must be text")
+    for key in sorted(needs - set(table)):
+        raise SettingsFault(f"{where}.{key}", "is missing")
+    if not _PLAIN_NAME.fullmatch(table["name"]) or not _PLAIN_NAME.fullmatch(table.get("database", "erhai.db")):
+        raise SettingsFault(f"{where}.name", "names hold letters, digits, dots and hyphens only")
+    files = {key: str(base / table[key]) for key in ("key_path", "secret_path") if key in table}
+    if kind == "file":
+        files["path"] = str(base / table["path"])
+    return Replica(**{**table, **files})
+
+
+def _replicas(tables: Any, base: Path) -> tuple[Replica, ...]:
+    if not isinstance(tables, list):
+        raise SettingsFault("replica", "must be a list of tables")
+    found = tuple(_replica(item, index, base) for index, item in enumerate(tables))
+    for what in ("name", "database"):
+        if len({getattr(one, what) for one in found}) != len(found):
+            raise SettingsFault("replica", f"two replicas have one {what}")
+    return found
 
 
 def parse_settings(text: str, base: Path) -> Settings:
@@ -153,6 +217,7 @@ def parse_settings(text: str, base: Path) -> Settings:
     if not isinstance(peers, list):
         raise SettingsFault("peers", "must be a list of tables")
     values["peers"] = tuple(_peer(item, index) for index, item in enumerate(peers))
+    values["replicas"] = _replicas(table.get("replica", []), base)
     return Settings(**values)
 
 

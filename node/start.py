@@ -13,16 +13,19 @@ from node import personal, projection
 from node.ask_peers import seen_by_peers
 from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
+from node.epoch_files import finish_epoch
 from node.feed import Feed
 from node.neighbours import Awaited, sizes_of_neighbours
 from node.node import Node
 from node.people import load_people
+from node.places import BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
 from node.profiles_loader import load_profiles
 from node.recorder import DIGEST_SCHEMA, NodeFault, Recorder
 from node.recover import Recovery
 from node.room_key import load_room_key
-from node.settings import Settings, SettingsFault
+from node.settings import Settings
 from node.store import Store, connect
+from node.successions import current, known_successions
 from node.verdict import RESTORE_SCHEMA, report_of
 from sync.blobs import BlobStore
 from sync.fence import Behind, Fence, Gate, Rollback, Seen
@@ -31,11 +34,18 @@ from sync.heal import HEAL_SCHEMA
 from sync.keys import NodeKeys, load_identity
 from sync.log import LOG_SCHEMA, instance_id, open_log, origins
 
-DATABASE = "erhai.db"
-FENCE = "fence/released"
-KEYS = "keys"
-ROOM_KEY = "keys/room.key"
-BLOBS = "blobs"
+__all__ = [
+    "BLOBS",
+    "DATABASE",
+    "FENCE",
+    "KEYS",
+    "ROOM_KEY",
+    "clock_of",
+    "create_data",
+    "make_tables",
+    "open_asking",
+    "open_node",
+]
 
 
 def make_tables(db: apsw.Connection) -> None:
@@ -92,8 +102,9 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
 
     Without `healing` the caller runs `Recovery` itself. Raises what `open_node` raises.
     """
-    keys = load_identity(settings.data / KEYS)
-    seen, sizes = await asyncio.gather(seen_by_peers(settings, keys), sizes_of_neighbours(settings, keys))
+    finish_epoch(settings.data)
+    keys, now = load_identity(settings.data / KEYS), current(settings)
+    seen, sizes = await asyncio.gather(seen_by_peers(now, keys), sizes_of_neighbours(now, keys))
     node = open_node(settings, seen=seen)
     node.awaited = Awaited(sizes)
     if healing and node.stopped is not None:
@@ -106,9 +117,9 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
 
     Raises SettingsFault, KeyFault, StoreFault, FenceFault, CalendarFault.
     """
+    finish_epoch(settings.data)
+    settings = current(settings)
     keys = load_identity(settings.data / KEYS)
-    if keys.origin != settings.origin or keys.node != settings.node:
-        raise SettingsFault("origin", f"the keys are of {keys.origin} ({keys.node})")
     room_key = None if settings.is_prefecture else load_room_key(settings.data / ROOM_KEY)
     profiles = load_profiles()
     people = load_people(settings.people)
@@ -128,6 +139,7 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
         recorder.open(db)
 
     store.setup(prepare)
+    statements = store.setup(known_successions)
     verdict = _gate(store, fence, keys, seen)
     for origin in store.setup(origins):
         # The own log is followed only where a heal was cut before its views were made.
@@ -152,5 +164,6 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
     )
     node.stopped = _fault(verdict)
     node.gate = report_of(verdict)
+    node.statements = statements
     store.start()
     return node

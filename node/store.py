@@ -8,6 +8,7 @@ only that job. A failed commit (disk full, I/O error) fails every job of the gro
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -95,6 +96,9 @@ class Store:
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._closed = False
         self.broken: StoreFault | None = None
+        self.changed_s = (
+            0.0  # when this process last committed a change, POSIX time: what a replica must have caught up with
+        )
 
     def start(self) -> None:
         """Start the writer thread; before this only `setup` may touch the database."""
@@ -170,6 +174,7 @@ class Store:
 
     def _commit(self, group: list[_Job]) -> None:
         db = self._db
+        before = db.total_changes()
         try:
             db.execute("BEGIN IMMEDIATE")
             for job in group:
@@ -186,6 +191,8 @@ class Store:
                 job.error = job.error if job.error and not isinstance(job.error, apsw.Error) else fault
             return
         passing("after-commit")
+        if db.total_changes() != before:
+            self.changed_s = time.time()
         try:
             self.after_commit()
         except OSError as error:

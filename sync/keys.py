@@ -126,13 +126,26 @@ def make_identity(folder: Path, *, origin: str, node: str, authority: Authority,
     }
     leaf = certs.issue_leaf(authority, node=node, public=tls.public_key(), now=now)
     for name, key in made.items():
-        text = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        _write(folder / name, text)
+        _write(folder / name, _pem(key))
     _write(folder / "tls.crt", leaf)
     _write(folder / "ca.crt", authority.certificate_pem)
     keys = _assemble(folder, node=node, prefecture=authority.prefecture, origin=origin)
+    _write(folder / "public.json", json.dumps(asdict(keys.public()), indent=2, sort_keys=True).encode() + b"\n")
+    return keys
+
+
+def renew_log_key(folder: Path, origin: str) -> NodeKeys:
+    """Put a fresh log key of a new epoch into a copy of an identity, and name it there; every other key stays.
+
+    Cosigner and witness keep theirs: their names carry no epoch, and what they have signed of others stays true.
+    """
+    public = load_public(folder / "public.json")
+    if name_base(origin) != name_base(public.origin) or origin == public.origin:
+        raise KeyFault(str(folder), "mismatch", f"{origin} is no other epoch of {public.origin}")
+    for name in ("log.key", "public.json"):
+        (folder / name).unlink()
+    _write(folder / "log.key", _pem(Ed25519PrivateKey.generate()))
+    keys = _assemble(folder, node=public.node, prefecture=public.prefecture, origin=origin)
     _write(folder / "public.json", json.dumps(asdict(keys.public()), indent=2, sort_keys=True).encode() + b"\n")
     return keys
 
@@ -171,6 +184,12 @@ def _assemble(folder: Path, *, node: str, prefecture: str, origin: str) -> NodeK
         cosigner=Signer(f"{base}/m", _ed25519(folder / "cosigner.key"), COSIGNATURE),
         witness=Signer(f"{base}/w", _ed25519(folder / "witness.key"), COSIGNATURE),
         sealing=_x25519(folder / "sealing.key"),
+    )
+
+
+def _pem(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 

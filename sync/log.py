@@ -62,6 +62,13 @@ CREATE TABLE IF NOT EXISTS cosignatures (   -- one per cosigner and size; the la
     at_ms INTEGER NOT NULL,                 -- when it arrived here
     PRIMARY KEY (log_id, cosigner, size)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS successions (    -- the one successor of each origin that is known here, own ones too
+    old_origin TEXT PRIMARY KEY,
+    new_origin TEXT NOT NULL UNIQUE,
+    statement BLOB NOT NULL,
+    envelope BLOB NOT NULL,                 -- as it was signed when it came here
+    at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS misbehaviour (   -- two signed checkpoints of one origin that cannot both be true
     id INTEGER PRIMARY KEY,
     origin TEXT NOT NULL,

@@ -6,6 +6,8 @@
     GET  /log/<origin hash>/checkpoint        own and mirrored logs as C2SP tlog-tiles; `/mirror/<origin hash>/…` is the same
     GET  /log/<origin hash>/tile/…
     GET  /log/<origin hash>/evidence          signed notes that are kept against a log, for its own node to see
+    POST /log/succession                      a node says which of its logs follows which (sync/succession.py)
+    GET  /log/successions                     what this node has said so of its own logs
 
 The origin hash is the hex SHA-256 of the origin. Every body has a bound; a request that a rule refuses changes nothing.
 Nothing here knows a socket: `sync.endpoints` serves it over TLS, the simulation without any.
@@ -23,9 +25,11 @@ import apsw
 
 from sync import wire
 from sync.checkpoint import open_checkpoint, read
+from sync.codec import pack
 from sync.log import LogFault, TableHashes, head, origins, read_bodies
 from sync.mirror import Checked, held_of, judge_upload, leading_of, store_upload
 from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
+from sync.succession import MAX_ENVELOPE, Statement, closed_beyond, open_envelope, take_succession
 from sync.supervise import log_once
 from sync.tampered import Malformed, Tampered
 from sync.tiles import encode_bundle, parse_tile_path, width_of
@@ -38,6 +42,7 @@ MAX_HELD = 8 * 1024 * 1024  # bytes of verified entries after which a request is
 UPLOADS = 4  # add-entries at a time; each holds at most MAX_HELD and two packages
 REQUESTS = 16  # requests at a time, and of one peer
 PEER_REQUESTS = 6
+EVIDENCE_TYPE = "application/msgpack"
 CHUNK_TIMEOUT_S = 15  # a sender that is silent so long within a body is gone
 
 
@@ -64,8 +69,9 @@ class SyncNode:
     """What the sync port needs of its node.
 
     `trust` says which logs are mirrored; `allowed(peer, origin)` which peer may push which of them; `has_room` is false at
-    the disk's watermark; `stored(origin)` is called after entries or a checkpoint of a log were committed,
-    `heard(peer)` whenever an authenticated peer asks anything.
+    the disk's watermark; `stored(origin)` is called after entries or a checkpoint of a log were committed, `heard(peer)`
+    whenever an authenticated peer asks anything. `ca` (PEM) is who certifies nodes; `succeeded` is called after a peer's next
+    epoch was believed, and must bring it into `trust`; `introduce` returns the own successions, signed now.
     """
 
     db: Database
@@ -78,6 +84,9 @@ class SyncNode:
     stored: Callable[[str], None] = lambda _origin: None
     has_room: Callable[[], bool] = lambda: True
     heard: Callable[[str], None] = lambda _peer: None
+    ca: bytes = b""
+    succeeded: Callable[[Statement], None] = lambda _statement: None
+    introduce: Callable[[], Awaitable[list[bytes]]] | None = None
     uploading: set[str] = field(default_factory=set)
     busy: Counter[str] = field(default_factory=Counter)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -176,8 +185,11 @@ async def _add_checkpoint(node: SyncNode, ask: Ask, witness: Signer | None) -> A
         opened = open_checkpoint(asked.checkpoint, [trusted.vkey])
     except Tampered as tampered:
         return refuse(403, str(tampered))
-    answer = await node.db.write(
-        lambda db: take_checkpoint(
+
+    def take(db: apsw.Connection) -> Answer:
+        if (closed := closed_beyond(db, checkpoint.origin, checkpoint.size)) is not None:
+            return refuse(403, closed)
+        return take_checkpoint(
             db,
             asked,
             opened,
@@ -186,18 +198,50 @@ async def _add_checkpoint(node: SyncNode, ask: Ask, witness: Signer | None) -> A
             witness=witness,
             now_ms=node.now_ms(),
         )
-    )
+
+    answer = await node.db.write(take)
     if answer.status != 409:
         node.stored(checkpoint.origin)
     return answer
 
 
-async def _small_body(ask: Ask) -> bytes | Answer:
+async def _succession(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answer:
+    body = await _small_body(ask, MAX_ENVELOPE)
+    if isinstance(body, Answer):
+        return body
+    try:
+        statement = open_envelope(body, ca_pem=node.ca, prefecture=node.prefecture)
+    except Tampered as tampered:
+        return refuse(403, str(tampered))
+    return await believe(node, statement, body, ask.peer)
+
+
+async def believe(node: SyncNode, statement: Statement, envelope: bytes, peer: str) -> Answer:
+    """Take a verified statement of a peer, and tell the node where it is new."""
+    trusted = node.trust.get(statement.old_origin)
+    known = trusted is not None and str(trusted.vkey) == statement.old_vkey
+    owner = trusted.node if trusted is not None and known else None
+    answer = await node.db.write(
+        lambda db: take_succession(db, statement, envelope, shown_by=peer, owner=owner, now_ms=node.now_ms())
+    )
+    if answer.status == 201:
+        node.succeeded(statement)
+    if answer.status == 422:
+        node.stored(statement.old_origin)
+    return answer
+
+
+async def _successions(node: SyncNode, _ask: Ask, _match: re.Match[str]) -> Answer:
+    envelopes = [] if node.introduce is None else await node.introduce()
+    return Answer(200, pack(tuple(envelopes)), EVIDENCE_TYPE)
+
+
+async def _small_body(ask: Ask, limit: int = wire.MAX_CHECKPOINT_BODY) -> bytes | Answer:
     body = bytearray()
     try:
         async for chunk in _chunks(ask.body):
             body += chunk
-            if len(body) > wire.MAX_CHECKPOINT_BODY:
+            if len(body) > limit:
                 return refuse(413, "the body is too large")
     except BrokenBodyFault as broken:
         return refuse(400, broken.why)
@@ -337,7 +381,7 @@ async def _kept_evidence(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Ans
     origin = await _origin(node, match)
     if origin is None:
         return refuse(404, "no such log")
-    return Answer(200, await node.db.read(lambda db: evidence_of(db, origin)), "application/msgpack")
+    return Answer(200, await node.db.read(lambda db: evidence_of(db, origin)), EVIDENCE_TYPE)
 
 
 async def _tile(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
@@ -366,6 +410,8 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = (
     ("POST", re.compile("/witness/add-checkpoint"), _witness),
     ("POST", re.compile("/mirror/add-checkpoint"), _pending),
     ("POST", re.compile("/mirror/add-entries"), _add_entries),
+    ("POST", re.compile("/log/succession"), _succession),
+    ("GET", re.compile("/log/successions"), _successions),
     ("GET", re.compile(f"/witness/{_LOG}/checkpoint"), _witnessed),
     ("GET", re.compile(f"/(?:log|mirror)/{_LOG}/checkpoint"), _checkpoint),
     ("GET", re.compile(f"/log/{_LOG}/evidence"), _kept_evidence),

@@ -144,6 +144,13 @@ class _Mine:
     cosigned: int
 
 
+@dataclass(eq=False)
+class _HoldsMore(Exception):
+    """A peer holds more of a closed log than its own node."""
+
+    size: int
+
+
 class Push(Task):
     """Pushes one log, own or mirrored, to one peer; stores the peer's cosignatures, which are the log's reach."""
 
@@ -161,10 +168,18 @@ class Push(Task):
         self.reached: Callable[[str], None] = lambda _origin: None
         self.own: VerifierKey | None = None  # the key of this log where it is the node's own
         self.disproved: Callable[[Opened, str], Awaitable[None]] = _unheard
+        self.introduce: Callable[[], Awaitable[list[bytes]]] | None = None  # successions that lead to this log
+        self.closed = False  # an earlier epoch of the node: a peer that holds more of it proves nothing bad
+        self.more_there: Callable[[str], None] = lambda _peer: None
 
     async def _round(self) -> None:
         try:
             await self._push_all()
+        except _HoldsMore as more:
+            self._known = self._next = None
+            self._show(
+                LinkState.CURRENT, f"the peer holds {more.size} entries of this closed log", contact=True, behind=0
+            )
         except LinkFault as fault:
             self._known = self._next = None
             if fault.why == "refused" and self.own is not None:
@@ -275,6 +290,7 @@ class Push(Task):
     async def _offer(self, mine: _Mine) -> bool:
         """Bring the peer our newest checkpoint; return whether it has recorded more of somebody else's log than is here."""
         size = mine.checkpoint.size
+        told = False
         for _ in range(3):
             old = self._known or 0
             if self._known == size:
@@ -284,6 +300,9 @@ class Push(Task):
             reply = await self._link.post(
                 "/mirror/add-checkpoint", body, content_type="text/plain", limit=wire.MAX_CHECKPOINT_BODY
             )
+            if reply.status in {403, 404} and not told and await self._introduced():
+                told = True  # it does not know this log, or knows another key for it
+                continue
             if reply.status == 200:
                 self._known = size
                 self._show(self.status.state, self.status.detail, contact=True)
@@ -294,6 +313,9 @@ class Push(Task):
                 self._known = wire.decode_size(reply.body)
             except Malformed as malformed:
                 raise LinkFault("unexpected-answer", str(malformed)) from malformed
+            if self._known > size and self.closed:
+                self.more_there(self._peer.node)
+                raise _HoldsMore(self._known)
             if self._known > size and self.own is not None:
                 await self._look_for_proof(self.own)
                 claim = f"{self._peer.node} says {self._known} entries of this log, has {size}, and shows no proof"
@@ -301,6 +323,19 @@ class Push(Task):
             if self._known > size:
                 return True
         raise LinkFault("unexpected-answer", "the recorded size keeps changing")
+
+    async def _introduced(self) -> bool:
+        """The peer does not know this log: tell it which one it follows. Returns whether there was anything to tell."""
+        envelopes = [] if self.introduce is None else await self.introduce()
+        for envelope in envelopes:
+            reply = await self._link.post(
+                "/log/succession", envelope, content_type="application/msgpack", limit=wire.MAX_CHECKPOINT_BODY
+            )
+            if reply.status == 422:
+                raise Tampered(Problem.TWO_BRANCHES, self._origin, detail=reply.text())
+            if reply.status not in {200, 201}:
+                raise reply.unexpected()
+        return bool(envelopes)
 
     async def _look_for_proof(self, own: VerifierKey) -> None:
         """Raise Tampered, after telling the node, where the peer shows a checkpoint of ours that is not in our log."""

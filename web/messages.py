@@ -41,6 +41,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "nothing-to-take": ("该节点在本标段没有可以接管的事项", "请核对节点和标段。"),
     "not-this-lots-stream": ("所列事项不属于本标段，或本来就在本机", "请重新打开接管页面。"),
     "term-not-rising": ("任期不连续，接管所依据的情况已经变化", "请重新打开接管页面。"),
+    "epoch-not-needed": ("本机日志完好，不需要开启新纪元", "请直接启动节点。"),
+    "person-unknown": ("本机没有登记这个人员", "请核对人员号。"),
+    "epoch-not-new": ("新纪元的日志名与原日志相同", "请用 erhai epoch new 办理。"),
     "second-person-missing": ("此项须由两人共同办理", "请第二人输入本人的人员号和口令；不能是同一个人。"),
     "tail-in-order": ("前面还有没有处理的未传记录", "请按先后次序逐条处理。"),
     "stream-moved-on": (
@@ -180,7 +183,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "opening-not-confirmed": ("开标记录尚未确认", "请先确认开标记录。"),
     "payer-not-sealed": ("付款人信息没有密封", "请通过本系统表单提交。"),
     "performance-bond-above-cap": ("履约保证金超过规定上限", "不得超过中标合同金额的规定比例。"),
-    "person-unknown": ("没有这个人员", "请核对人员号。"),
     "preliminary-concluded": ("初步评审已经汇总", "不能再提交初步评审意见。"),
     "preliminary-open": ("初步评审尚未汇总", "请等待汇总后评分。"),
     "publicity-late": ("公示开始得太晚", "收到评标报告后应当在规定期限内公示；请说明理由。"),

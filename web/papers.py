@@ -54,7 +54,7 @@ async def evidence(node: Node, lot_code: str, paper: str) -> tuple[bytes, bytes]
 
 def _policy(node: Node, origin: str) -> Policy:
     public = node.keys.public()
-    return export.policy_of(node.settings, public.log_vkey, public.cosigner_vkey, origin)
+    return export.policy_of(node.settings, public.log_vkey, public.cosigner_vkey, origin, node.statements)
 
 
 def _file(data: bytes, kind: str, name: str) -> Response:

@@ -19,6 +19,7 @@ from node.views.county import counties
 from sync.codec import Entry, decode
 from sync.log import LogFault, head, read_entry
 from sync.merkle import leaf_hash
+from sync.succession import epoch_of
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, typed
 from web.keys import NODE
 from web.render import new_command_id, page
@@ -60,7 +61,8 @@ class EntryPage:
 
 
 def _names(node: Node) -> dict[str, str]:
-    return {node.settings.origin: node.settings.node} | {peer.origin: peer.name for peer in node.settings.peers}
+    names = {node.settings.origin: node.settings.node} | {peer.origin: peer.name for peer in node.settings.peers}
+    return {one.old_origin: f"{one.node} e{epoch_of(one.old_origin)}" for one in node.statements} | names
 
 
 def _origin(request: Request) -> str:

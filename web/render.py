@@ -118,9 +118,10 @@ def _log_of(node: Node, person: Person | None) -> str:
 def _pushes(node: Node, links: Links, kind: str) -> list[PeerStatus]:
     """Return the state of pushing the own log to peers of one kind: what decides how far a record travels."""
     found = []
+    own = node.settings.origin
     for status in links.peers:
         peer = node.settings.peer(status.name)
-        if peer is not None and peer.kind == kind and status.direction == "push":
+        if peer is not None and peer.kind == kind and status.direction == "push" and status.origin == own:
             found.append(status)
     return found
 

@@ -13,8 +13,10 @@ from aiohttp.web_runner import AppRunner, TCPSite
 from node import control
 from node.node import Node
 from node.recover import Recovery, stop_on_proof
+from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
+from node.successions import own_former
 from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
@@ -22,7 +24,9 @@ from sync.link import PeerLink
 from sync.note import VerifierKey
 from sync.replicate import Push, RemoteNode, Task, push_log
 from sync.status import LinkState
+from sync.succession import Statement
 from sync.supervise import log_once
+from web.epochs import Epochs
 from web.main import create_app
 
 PROJECT_AGAIN_S = 5.0
@@ -43,7 +47,10 @@ class Replication:
         self._links: list[PeerLink] = []
         self._running: list[asyncio.Task[None]] = []
         settings, keys = node.settings, node.keys
-        trust = {peer.origin: MirroredLog(VerifierKey.parse(peer.log_vkey), peer.name) for peer in settings.peers}
+        trust: dict[str, MirroredLog] = {}
+        ca = (keys.folder / "ca.crt").read_bytes()
+        self._epochs = Epochs(node, trust, ca)
+        self._trust = trust
         self.sync = SyncNode(
             db=node.store,
             cosigner=keys.cosigner,
@@ -51,6 +58,9 @@ class Replication:
             prefecture=keys.prefecture,
             trust=trust,
             allowed=lambda peer, origin: origin in trust and settings.peer(peer) is not None,
+            ca=ca,
+            succeeded=self._succeeded,
+            introduce=self._epochs.introduce,
             now_ms=self._now_ms,
             stored=self._stored,
             heard=self._heard,
@@ -61,15 +71,16 @@ class Replication:
         for peer in dialled:
             push = self._push(peer, settings.origin)
             push.others = tuple(key for name, key in cosigners.items() if name != peer.name)
-            push.own, push.disproved = keys.log_signer.vkey, self._disproved
+            push.own, push.disproved, push.introduce = keys.log_signer.vkey, self._disproved, self._epochs.introduce
+            self._former(peer)
         # A neighbour carries what it mirrors up, and the prefecture's log down, when its line works first (design 5.8).
         for above in (peer for peer in dialled if peer.kind == "prefecture"):
-            self._pull(above, trust[above.origin], "pull")
+            self._pull(above, above, "pull")
             for beside in (peer for peer in settings.peers if peer.kind == "room"):
                 relay = self._push(above, beside.origin)
                 relay.status = replace(relay.status, direction="relay")
                 if beside.url:
-                    self._pull(beside, trust[above.origin], "relay")
+                    self._pull(beside, above, "relay")
         node.peer_status = lambda: tuple(task.status for task in self._tasks)
 
     def _link(self, peer: Peer) -> PeerLink:
@@ -85,17 +96,33 @@ class Replication:
         self._tasks.append(push)
         return push
 
-    def _pull(self, peer: Peer, log: MirroredLog, direction: str) -> None:
+    def _former(self, peer: Peer) -> None:
+        """Bring a peer what it lacks of our closed logs."""
+        for one in own_former(self._node.settings, self._node.statements):
+            push = self._push(peer, one.old_origin)
+            push.closed, push.more_there, push.introduce = True, self._epochs.holds_more, self._epochs.introduce
+
+    def _pull(self, peer: Peer, owner: Peer, direction: str) -> Task:
+        """Follow the owner's log at a peer."""
         task = pull_log(
             self._link(peer),
             self._node.store,
-            log=log,
+            log=self._trust[owner.origin],
             cosigner=self._node.keys.cosigner,
             now_ms=self._now_ms,
             stored=self._stored,
         )
         task.status = replace(task.status, direction=direction)
         self._tasks.append(task)
+        return task
+
+    def _succeeded(self, statement: Statement) -> None:
+        """A peer goes on in another log: it is mirrored from now on, and read where this node reads its peer's logs."""
+        self._epochs.succeeded(statement)
+        peer = self._node.settings.peer(statement.node)
+        if peer is not None and peer.kind == "prefecture" and peer.url:
+            task = self._pull(peer, peer, "pull")
+            self._running.append(asyncio.create_task(task.run()))
 
     def _now_ms(self) -> int:
         return self._node.clock.now().at_ms
@@ -113,7 +140,8 @@ class Replication:
         looking.add_done_callback(self._looking.discard)
 
     def _stored(self, origin: str) -> None:
-        self._origins.add(origin)
+        follower = [one.new_origin for one in self._node.statements if one.old_origin == origin]
+        self._origins.update((origin, *follower))  # what goes on from a log may have waited for it
         self._arrived.set()
 
     def appended(self) -> None:
@@ -181,6 +209,11 @@ class Replication:
         self._running.append(asyncio.create_task(self._project()))
         self._running.append(asyncio.create_task(self._watch()))
         self._running.append(asyncio.create_task(self._recover()))
+        self._running.append(asyncio.create_task(self._epochs.run()))
+        for peer in self._node.settings.peers:
+            if peer.kind == "prefecture" and peer.url:
+                asking = self._epochs.ask(self.sync, peer, self._link(peer))
+                self._running.append(asyncio.create_task(asking))
 
     async def stop(self) -> None:
         """Cancel every task and drop the links."""
@@ -207,6 +240,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     sync_runner = AppRunner(sync_app(replication.sync), access_log=None, shutdown_timeout=0.5)
     pages_runner = AppRunner(create_app(node), access_log=None, shutdown_timeout=0.5)
     server = None
+    copying = _replicate_database(node)
     try:
         await sync_runner.setup()
         await TCPSite(
@@ -220,12 +254,30 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         yield node
     finally:
         node.feed.close()
+        for task in copying:
+            task.cancel()
+        await asyncio.gather(*copying, return_exceptions=True)
         await replication.stop()
         if server is not None:
             server.close()
         await pages_runner.cleanup()
         await sync_runner.cleanup()
         await node.close()
+
+
+def _replicate_database(node: Node) -> list[asyncio.Task[None]]:
+    """Start a Litestream for every configured replica; none of them is ever a reason to stop."""
+    keepers = [
+        Replicator(
+            node.settings.data,
+            replica,
+            changed_s=lambda: node.store.changed_s,
+            changed=lambda: node.feed.publish({"status"}),
+        )
+        for replica in node.settings.replicas
+    ]
+    node.replica_status = lambda: tuple(keeper.status for keeper in keepers)
+    return [asyncio.create_task(keeper.run()) for keeper in keepers]
 
 
 def _tell(node: Node, replication: Replication, topics: frozenset[str]) -> None:

@@ -144,6 +144,8 @@ EVENTS = {
     "custody.entry-adopted": "采纳原主持节点的未传记录",
     "custody.entry-declined": "不采纳原主持节点的未传记录",
     "incident.witness-relaxed": "改为单机记录",
+    "epoch.epoch-opened": "开启新纪元（日志继承）",
+    "epoch.succession-noted": "邻机日志纪元更替",
     "incident.incident-recorded": "异常记录",
     "incident.incident-closed": "异常结束",
     "review.finding-raised": "审查意见（请说明）",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from node.domain.calendar import moment_text
+from node.domain.epoch import EpochOpened
 from node.domain.guards import require_distinct, require_one_of, require_second, require_short, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
@@ -107,6 +108,8 @@ def evolve(state: IncidentState, event: object, recorded: Recorded) -> IncidentS
             return replace(state, closed=(*state.closed, no))
         case WitnessRelaxed():
             return replace(state, relaxed_seq=recorded.seq)
+        case EpochOpened():
+            return replace(state, relaxed_seq=-1)  # a place in the log that ended
         case _:
             return state
 

@@ -5,7 +5,7 @@ lot/<lot code> · sheet/<lot code>/<round>/<member no> · room/<node code> · re
 
 from typing import Any
 
-from node.domain import custody, imported, incident, lot, review, sheet
+from node.domain import custody, epoch, imported, incident, lot, review, sheet
 from node.domain.duties import allow
 from node.domain.project import RegisterLot
 from node.domain.refused import NotOffered, Refused
@@ -60,6 +60,8 @@ def decide(stream: str, state: Any, command: Any, asked: Asked) -> tuple[Any, ..
             return lot.decide(state, command, asked)
         case "sheet":
             return sheet.decide(state, stream, command, asked)
+        case "room" if isinstance(command, epoch.COMMANDS):
+            return epoch.decide(command, asked)
         case "room":
             return incident.decide(state, command, asked)
         case "review":

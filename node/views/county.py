@@ -29,7 +29,8 @@ def counties(db: apsw.Connection, names: dict[str, str], own: str) -> list[Count
     for origin in origins(db):
         held = head(db, origin)
         last = db.execute("SELECT max(at_ms) FROM entry_index WHERE origin = ?", (origin,)).fetchone()
-        word = "证据不一致" if origin in bad or held.frozen else "一致" if held.size else "尚无记录"
+        tampered = origin in bad or (held.frozen is not None and not held.frozen.startswith("succeeded"))
+        word = "证据不一致" if tampered else "已由新纪元接续" if held.frozen else "一致" if held.size else "尚无记录"
         rows.append(
             CountyRow(
                 origin=origin,

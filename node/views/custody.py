@@ -13,6 +13,8 @@ import apsw
 from node.domain.custody import CustodyTaken, EntryAdopted, EntryDeclined
 from node.views.log import COLUMNS, IndexRow, origins_of, rows_of
 from sync.codec import Entry
+from sync.keys import name_base
+from sync.succession import epoch_of
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS custody_terms (
@@ -111,10 +113,16 @@ def chain(db: apsw.Connection, stream: str) -> Chain:
         (stream,),
     ).fetchall()
     if not rows:
-        origins = origins_of(db, stream)
-        owner = origins[0] if origins else ""
-        segments = (Segment(owner, 0, 0, _NO_END),) if owner else ()
-        return Chain(segments, owner, 0, contested=len(origins) > 1)
+        # Epochs of one node follow each other; without a custody act a lot's stream is in none but the first.
+        origins = sorted(origins_of(db, stream), key=lambda origin: (name_base(origin), epoch_of(origin)))
+        segments = tuple(Segment(origin, 0, 0, _NO_END) for origin in origins)
+        contested = len({name_base(origin) for origin in origins}) > 1
+        return Chain(
+            segments[:1] if contested else segments,
+            origins[0 if contested else -1] if origins else "",
+            0,
+            contested=contested,
+        )
     return _terms(db, stream, [_Term(*row) for row in rows])  # type: ignore[arg-type]
 
 

@@ -7,6 +7,8 @@ import apsw
 
 from node.domain.incident import IncidentClosed, IncidentRecorded
 from sync.codec import Entry
+from sync.keys import name_base
+from sync.succession import epoch_of
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS incidents (
@@ -56,10 +58,17 @@ def project(db: apsw.Connection, entry: Entry, events: Sequence[object]) -> None
             case IncidentClosed(no=no, text=text, ended_at_ms=ended):
                 db.execute(
                     "UPDATE incidents SET ended_at_ms = ?, outcome = ? WHERE origin = ? AND room = ? AND no = ?",
-                    (ended, text, entry.origin, room, no),
+                    (ended, text, _recorded_in(db, entry.origin, room, no), room, no),
                 )
             case _:
                 continue
+
+
+def _recorded_in(db: apsw.Connection, origin: str, room: str, no: int) -> str:
+    """Return the newest epoch of this node, up to this one, that has recorded the incident."""
+    rows = db.execute("SELECT origin FROM incidents WHERE room = ? AND no = ?", (room, no))
+    same = [row[0] for row in rows if name_base(row[0]) == name_base(origin) and epoch_of(row[0]) <= epoch_of(origin)]
+    return max(same, key=epoch_of, default=origin)
 
 
 def incidents(db: apsw.Connection) -> list[IncidentRow]:

@@ -1,0 +1,169 @@
+"""Opening a new epoch (开启新纪元): where a log cannot be healed, two persons go on in another one with another key.
+
+The old log is closed for ever on this node: kept, served, never appended to. The first entry of the new one says after
+which proven place it goes on, why, on whose word, and how much may be missing at most. Works alone; the peers learn it from
+a signed statement at the first push (sync/succession.py).
+"""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+
+import apsw
+
+from node import projection
+from node.ask_peers import PeerAnswer, ask_peers
+from node.domain.epoch import OpenEpoch
+from node.domain.refused import Refused
+from node.domain.values import Actor, Role
+from node.epoch_files import finish_epoch, prepare_keys
+from node.node import Node
+from node.people import Person
+from node.places import NEXT_FENCE, NEXT_KEYS
+from node.receipts import Receipt
+from node.recorder import Recorder
+from node.settings import Settings
+from node.start import open_asking
+from sync.fence import UNPROVEN, Fence
+from sync.heal import look
+from sync.keys import load_identity
+from sync.log import instance_id, read_bodies
+from sync.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from sync.succession import Statement, keep_succession, seal_envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What is known of the log that ends: the largest place that a signature proves and that is here, and what may be
+    missing. `fence_size` and `lost` are -1 where nobody knows.
+    """
+
+    size: int
+    root: bytes
+    fence_size: int
+    lost: int
+    restored_from: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEpoch:
+    """The epoch that was opened."""
+
+    origin: str
+    old_origin: str
+    proven: Proven
+    receipt: Receipt
+
+
+async def open_epoch(settings: Settings, persons: tuple[str, str], cause: str) -> NewEpoch:
+    """Open the next epoch of a stopped node; the node's process must not be running.
+
+    One more attempt to heal is made before: Refused (epoch-not-needed) where the log can go on, unless the cause is replace.
+    Raises Refused where the persons may not, and what opening a node raises.
+    """
+    finish_epoch(settings.data)
+    node = await open_asking(settings)
+    try:
+        if node.stopped is None and cause != "replace":
+            raise Refused("epoch-not-needed", rule="heal-before-succession", value=node.settings.origin)
+        actor, second = _persons(node, persons)
+        answers = await ask_peers(node.settings, node.keys)
+        proven = await _proven(node, answers)
+        new = await _begin(node, proven, cause, actor, second)
+    finally:
+        await node.close()
+    finish_epoch(settings.data)
+    return new
+
+
+def _persons(node: Node, persons: tuple[str, str]) -> tuple[Actor, str]:
+    """Return who opens, as actor, and the second person as role:person. A node without accounts takes operators at their word."""
+    first, second = (
+        node.people.get(no) or Person(no, "", Role.OPERATOR, "")
+        if node.settings.people is None
+        else node.people.get(no)
+        for no in persons
+    )
+    if first is None or second is None:
+        raise Refused("person-unknown", rule="persons-of-this-node", value=persons[0] if first is None else persons[1])
+    return first.actor, f"{second.role}:{second.no}"
+
+
+async def _proven(node: Node, answers: tuple[PeerAnswer, ...]) -> Proven:
+    vkey = node.keys.log_signer.vkey
+    local = await look(node.store, vkey, lambda _what, _done, _all: None)
+    fence = node.recorder.fence.state
+    fence_size = -1 if fence.instance == UNPROVEN else fence.released.size
+    signed = [one for one in (local.signed, *(a.opened.checkpoint for a in answers if a.opened is not None)) if one]
+    candidates = sorted({*signed, fence.released}, key=lambda one: -one.size)
+
+    def find(db: apsw.Connection) -> tuple[int, bytes, str]:
+        row = db.execute("SELECT source, txid FROM restores WHERE instance = ?", (instance_id(db),)).fetchone()
+        restored_from = f"{row[0]} {row[1]}" if row is not None else ""
+        if local.whole and local.signed is not None:
+            return local.signed.size, local.signed.root, restored_from
+        frontier = Frontier()
+        found = (0, EMPTY_ROOT)
+        by_size = {one.size: one.root for one in candidates}
+        for seq, body in read_bodies(db, vkey.name, 0, local.size):
+            if seq != frontier.size:
+                break
+            frontier = frontier.append(leaf_hash(body))
+            if by_size.get(frontier.size) == frontier.root():
+                found = (frontier.size, frontier.root())
+        return *found, restored_from
+
+    size, root, restored_from = await node.store.read(find)
+    known = max([fence_size, *(one.size for one in signed)])
+    return Proven(size, root, fence_size, -1 if fence_size < 0 else max(known - size, 0), restored_from)
+
+
+async def _begin(node: Node, proven: Proven, cause: str, actor: Actor, second: str) -> NewEpoch:
+    """Close the old log and record the first entry of the new one, in one transaction."""
+    data, old = node.settings.data, node.settings.origin
+    origin = await asyncio.to_thread(prepare_keys, data)
+    keys = load_identity(data / NEXT_KEYS)
+    instance = await node.store.read(instance_id)
+    fence = Fence.create(data / NEXT_FENCE, instance=instance, origin=origin)
+    recorder = Recorder(node.settings, keys, fence, node.clock, node.profiles)
+    recorder.calendar = node.recorder.calendar
+    command = OpenEpoch(
+        old, proven.size, proven.root, proven.fence_size, proven.lost, cause, proven.restored_from, second
+    )
+    command_id = secrets.token_bytes(16)
+
+    def job(db: apsw.Connection) -> Receipt:
+        recorder.open(db, origin)
+        db.execute("UPDATE logs SET frozen = ? WHERE origin = ?", (f"succeeded: {origin}", old))
+        projection.is_foreign_now(db, old)
+        stream = f"room/{node.settings.node}"
+        receipt = recorder.record(db, stream, lambda: command, command_id=command_id, actor=actor)
+        statement = Statement(
+            node=keys.node,
+            old_origin=old,
+            old_vkey=str(node.keys.log_signer.vkey),
+            new_origin=origin,
+            log_vkey=str(keys.log_signer.vkey),
+            cosigner_vkey=str(keys.cosigner.vkey),
+            witness_vkey=str(keys.witness.vkey),
+            sealing_public=keys.sealing_public.hex(),
+            size=proven.size,
+            root=proven.root,
+            fence_size=proven.fence_size,
+            lost=proven.lost,
+            cause=cause,
+            first_leaf=receipt.leaf,
+            at_ms=receipt.at_ms,
+        )
+        envelope = seal_envelope(statement.pack(), data / NEXT_KEYS)
+        keep_succession(db, statement, envelope, receipt.at_ms)
+        return receipt
+
+    node.store.before_commit = recorder.before_commit
+    node.store.after_commit = recorder.after_commit
+    node.store.after_rollback = recorder.after_rollback
+    try:
+        receipt = await node.store.write(job)
+    finally:
+        fence.close()
+    return NewEpoch(origin, old, proven, receipt)

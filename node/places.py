@@ -1,0 +1,10 @@
+"""Where things lie in a node's data folder."""
+
+DATABASE = "erhai.db"
+FENCE = "fence/released"
+KEYS = "keys"
+ROOM_KEY = "keys/room.key"
+BLOBS = "blobs"
+SETTINGS = "erhai.toml"
+NEXT_KEYS = "keys.next"  # of an epoch that is being opened
+NEXT_FENCE = "fence/released.next"

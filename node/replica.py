@@ -1,0 +1,261 @@
+"""A running replica (备份副本): one Litestream process, started, watched, started again; its lag as facts for people.
+
+What is compared: when this process last committed (`Store.changed_s`), the newest transaction that Litestream has captured,
+and when it last finished bringing everything to the replica. Any of them standing still for STALL_S while the database has
+moved is an alarm, whatever Litestream says of itself: a full replica makes it write one line and go on running.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import aiohttp
+
+from node.litestream import LitestreamFault, config_path, environment, program, socket_name, write_config
+from node.settings import Replica
+from sync.supervise import log_once
+
+POLL_S = 1.0
+STALL_S = 5.0
+FIRST_DELAY_S, LAST_DELAY_S = 1.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """How one replica stands. `state`: starting | current | behind | stalled | down (the program does not run).
+
+    `synced_ms` is when everything captured had last reached the replica, `behind_since_ms` when the oldest change that has
+    not was committed; both POSIX. `txid` is the newest captured transaction.
+    """
+
+    name: str
+    kind: str
+    where: str
+    database: str
+    state: str = "starting"
+    synced_ms: int | None = None
+    behind_since_ms: int | None = None
+    txid: int = 0
+    awaited_txid: int = 0
+    restarts: int = 0
+    detail: str = ""
+
+    @property
+    def alarming(self) -> bool:
+        """Return whether a person must look."""
+        return self.state in {"stalled", "down"}
+
+    def lag_ms(self, now_ms: int) -> int:
+        """Return for how long something committed has not reached the replica; 0 for nothing."""
+        return 0 if self.behind_since_ms is None else max(now_ms - self.behind_since_ms, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look found, POSIX seconds; None where there is none yet."""
+
+    synced_s: float | None
+    captured_s: float | None
+    txid: int
+    held_txid: int | None  # newest transaction in a file replica; None where it cannot be looked into
+
+
+def judge(status: ReplicaStatus, seen: Seen, *, changed_s: float, began_s: float, now_s: float) -> ReplicaStatus:
+    """Return the status after a look. Pure. `changed_s` 0: nothing was committed since `began_s`.
+
+    While something is behind, its moment and its transaction are kept until both have arrived: under steady load there is
+    always something newer under way.
+    """
+    behind_s = None if status.behind_since_ms is None else status.behind_since_ms / 1000
+    reached_s = seen.synced_s or 0.0
+    captured = not changed_s or seen.captured_s is None or seen.captured_s >= changed_s - 1.0
+    held = seen.txid if seen.held_txid is None else seen.held_txid
+    arrived = behind_s is None or (reached_s >= behind_s and held >= status.awaited_txid and captured)
+    awaited = status.awaited_txid
+    if arrived:
+        expected_s = changed_s or (0.0 if reached_s else began_s)
+        late = expected_s > reached_s or held < seen.txid or not captured
+        behind_s = (expected_s if expected_s > reached_s else now_s) if late else None
+        awaited = seen.txid
+    late_s = 0.0 if behind_s is None else now_s - behind_s
+    state = "current" if behind_s is None or late_s < 1.0 else "stalled" if late_s > STALL_S else "behind"
+    return replace(
+        status,
+        state=state,
+        synced_ms=None if seen.synced_s is None else int(seen.synced_s * 1000),
+        behind_since_ms=None if behind_s is None else int(behind_s * 1000),
+        txid=seen.txid,
+        awaited_txid=awaited,
+        detail="" if state == "current" else status.detail,
+    )
+
+
+class Replicator:
+    """Keeps one replica. `changed_s` tells when the database last changed; `changed` is called when the state word does."""
+
+    def __init__(
+        self,
+        data: Path,
+        replica: Replica,
+        *,
+        changed_s: Callable[[], float],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Nothing is started before `run`."""
+        self._data = data
+        self._replica = replica
+        self._changed_s = changed_s
+        self._changed = changed
+        where = replica.path if replica.kind == "file" else f"{replica.host or replica.endpoint} {replica.path}"
+        self.status = ReplicaStatus(replica.name, replica.kind, where, replica.database)
+        self.pid: int | None = None
+
+    async def run(self) -> None:
+        """Run Litestream until cancelled; whatever fails is said and tried again: this is its supervisor."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            try:
+                await self._run_once()
+            except (LitestreamFault, OSError) as fault:
+                self._show(replace(self.status, state="down", detail=str(fault)))
+            except Exception as error:  # noqa: BLE001 - see above
+                log_once(error, f"replica {self._replica.name}")
+                self._show(replace(self.status, state="down", detail=str(error)))
+            failures = 1 if time.monotonic() - began > LAST_DELAY_S else failures + 1
+            ceiling = min(LAST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures, 8))
+            await asyncio.sleep(random.uniform(FIRST_DELAY_S / 2, ceiling))  # noqa: S311 - spreads load, guards nothing
+            self._show(replace(self.status, restarts=self.status.restarts + 1))
+
+    async def _run_once(self) -> None:
+        config = await asyncio.to_thread(write_config, self._data, self._replica)
+        await asyncio.to_thread(self._end_orphan)
+        process = await asyncio.create_subprocess_exec(
+            program(),
+            "replicate",
+            "-config",
+            str(config),
+            "-no-expand-env",
+            cwd=self._data,
+            env=environment(),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the node's to take; it ends this one itself
+        )
+        self.pid = process.pid
+        self._pid_file.write_text(f"{process.pid}\n", encoding="ascii")
+        reading = asyncio.create_task(self._read_log(process.stderr))
+        watching = asyncio.create_task(self._watch(process.pid))
+        try:
+            await process.wait()
+            last = self.status.detail or f"exit {process.returncode}"
+            self._show(replace(self.status, state="down", detail=last))
+        finally:
+            self.pid = None
+            for task in (reading, watching):
+                task.cancel()
+            await asyncio.gather(reading, watching, return_exceptions=True)
+            await _end(process)
+            self._pid_file.unlink(missing_ok=True)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._data / f"litestream-{self._replica.name}.pid"
+
+    def _end_orphan(self) -> None:
+        """A node that was killed leaves its Litestream running: two of one database must not be."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(self._pid_file.read_text(encoding="ascii"))
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if str(config_path(self._data, self._replica)).encode() in command:
+                os.kill(pid, signal.SIGTERM)
+                for _ in range(50):
+                    if not Path(f"/proc/{pid}").exists():
+                        return
+                    time.sleep(0.1)
+                os.kill(pid, signal.SIGKILL)
+
+    async def _read_log(self, stream: asyncio.StreamReader | None) -> None:
+        while stream is not None and (line := await stream.readline()):
+            try:
+                said = json.loads(line)
+            except ValueError:
+                said = {"level": "ERROR", "msg": line.decode("utf-8", "replace").strip()}
+            if said.get("level") == "ERROR":
+                detail = f"{said.get('msg', '')}: {said['error']}" if said.get("error") else str(said.get("msg", ""))
+                self._show(replace(self.status, detail=detail[:500]))
+
+    async def _watch(self, pid: int) -> None:
+        # Through /proc the socket's name is short wherever the data folder is.
+        connector = aiohttp.UnixConnector(path=f"/proc/{pid}/cwd/{socket_name(self._replica)}")
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=2)) as session:
+            began = time.time()
+            while True:
+                await asyncio.sleep(POLL_S)
+                try:
+                    seen = await self._look(session)
+                except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+                    seen = Seen(self._last(self.status.synced_ms), None, self.status.txid, None)
+                changed_s = self._changed_s()
+                self._show(judge(self.status, seen, changed_s=changed_s, began_s=began, now_s=time.time()))
+
+    @staticmethod
+    def _last(at_ms: int | None) -> float | None:
+        return None if at_ms is None else at_ms / 1000
+
+    async def _look(self, session: aiohttp.ClientSession) -> Seen:
+        database = str(self._data / self._replica.database)
+        async with session.get("http://litestream/list") as response:
+            listed = json.loads(await response.read())["databases"]
+        async with session.get("http://litestream/txid", params={"path": database}) as response:
+            txid = int(json.loads(await response.read())["txid"])
+        synced = next((one.get("last_sync_at") for one in listed if one["path"] == database), None)
+        captured_s, held = await asyncio.to_thread(self._scan)
+        return Seen(None if not synced else datetime.fromisoformat(synced).timestamp(), captured_s, txid, held)
+
+    def _scan(self) -> tuple[float | None, int | None]:
+        """Return when the newest transaction was captured, and the newest that a file replica holds."""
+        local = self._data / f".{self._replica.database}-litestream" / "ltx" / "0"
+        newest = _newest(local)
+        captured_s = None if newest is None else newest[1]
+        if self._replica.kind != "file":
+            return captured_s, None
+        held = _newest(Path(self._replica.path) / "ltx" / "0")
+        return captured_s, None if held is None else held[0]
+
+    def _show(self, status: ReplicaStatus) -> None:
+        before, self.status = self.status, status
+        if before.state != status.state:
+            self._changed()
+
+
+def _newest(folder: Path) -> tuple[int, float] | None:
+    """Return the newest transaction in a folder of LTX files and the time of its file."""
+    try:
+        with os.scandir(folder) as entries:
+            name = max((entry.name for entry in entries if entry.name.endswith(".ltx")), default=None)
+        if name is None:
+            return None
+        return int(name.partition("-")[2].removesuffix(".ltx"), 16), (folder / name).stat().st_mtime
+    except (OSError, ValueError):
+        return None
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(5):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,256 @@
+"""A replica is started, watched and started again; it standing still is an alarm, whatever the program says of itself."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.litestream import LitestreamFault, config_path, restore, write_config
+from node.replica import STALL_S, ReplicaStatus, Replicator, Seen, judge
+from node.settings import Replica, SettingsFault, parse_settings
+from node.store import Store, connect
+from tests.shell.sync_room import until
+
+STATUS = ReplicaStatus("disk", "file", "/mnt", "erhai.db", state="current")
+
+
+# -- the judgement ----------------------------------------------------------------------------------------------------
+
+
+def looks(*rows: tuple[float, float, float | None, int, int | None, float]) -> list[str]:
+    """Judge one look after another: changed, synced, captured, transaction, held by the replica, now."""
+    status, found = STATUS, []
+    for changed, synced, captured, txid, held, now in rows:
+        status = judge(status, Seen(synced, captured, txid, held), changed_s=changed, began_s=10.0, now_s=now)
+        found.append(status.state)
+    return found
+
+
+def test_a_replica_that_keeps_up_under_steady_load_is_never_late() -> None:
+    assert set(looks(*((t + 0.9, t + 0.7, t + 0.6, 50 * t, 50 * t - 3, t + 1.0) for t in range(10, 60)))) == {"current"}
+
+
+def test_an_idle_database_is_current() -> None:
+    assert set(looks(*((10.0, 10.4 + t, 10.1, 5, 5, 11.0 + t) for t in range(600)))) == {"current"}
+
+
+def test_a_database_that_nobody_has_changed_yet_is_current() -> None:
+    assert set(looks(*((0.0, 100.0 + t, 3.0, 5, 5, 101.0 + t) for t in range(20)))) == {"current"}
+
+
+@pytest.mark.parametrize(
+    ("what", "row"),
+    [
+        ("the last sync stands still", lambda t: (10.0 + t, 10.0, 10.0 + t, 10 + t, None, 10.2 + t)),
+        ("nothing more is captured", lambda t: (10.0 + t, 10.1 + t, 10.0, 10, 10, 10.2 + t)),
+        ("the replica's own files stand still", lambda t: (10.0 + t, 10.1 + t, 10.0 + t, 10 + t, 10, 10.2 + t)),
+        ("nothing was ever synced", lambda t: (0.0, None, None, 0, None, 10.2 + t)),
+    ],
+)
+def test_whatever_stands_still_is_a_stall_after_the_limit(what: str, row: Callable[[int], tuple]) -> None:
+    states = looks(*(row(t) for t in range(12)))
+    assert states[-1] == "stalled"
+    assert "stalled" in states[: int(STALL_S) + 4]
+
+
+def test_a_stall_ends_when_everything_has_arrived() -> None:
+    stall = [(10.0 + t, 10.0, 10.0 + t, 10 + t, None, 10.2 + t) for t in range(9)]
+    assert looks(*stall, (18.0, 19.5, 18.0, 18, None, 19.6))[-2:] == ["stalled", "current"]
+
+
+# -- the settings -----------------------------------------------------------------------------------------------------
+
+BASE = (
+    'role = "county"\nnode = "n"\norigin = "o/e1"\ndata = "."\npages_port = 1\nsync_port = 2\ncentre_name = "c"\n'
+    'room_name = "r"\n'
+)
+FILE = '[[replica]]\nname = "disk"\nkind = "file"\npath = "copies"\n'
+
+
+def test_a_replicas_paths_are_taken_from_the_settings_file() -> None:
+    (found,) = parse_settings(BASE + FILE, Path("/srv/a")).replicas
+    assert found == Replica("disk", "file", "/srv/a/copies")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (FILE.replace("file", "tape"), "replica[0].kind"),
+        (FILE + 'host = "x:22"\n', "replica[0].host"),
+        (FILE + 'speed = "x"\n', "replica[0].speed"),
+        (FILE.replace("disk", "../disk"), "replica[0].name"),
+        (FILE.replace('"file"', '"sftp"'), "replica[0].host"),
+        (FILE.replace('"file"', '"s3"'), "replica[0].bucket"),
+        (FILE + FILE.replace("disk", "other"), "replica"),
+        (FILE.replace('path = "copies"\n', ""), "replica[0].path"),
+    ],
+)
+def test_a_replica_that_cannot_work_is_named_before_the_node_starts(text: str, where: str) -> None:
+    with pytest.raises(SettingsFault) as fault:
+        parse_settings(BASE + text, Path("/srv/a"))
+    assert fault.value.where == where
+
+
+def test_the_generated_configuration_is_private_and_a_loose_secret_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("id\nword\n")
+    secret.chmod(0o644)
+    s3 = Replica("far", "s3", "a", bucket="b", endpoint="https://x", region="r", secret_path=str(secret))
+    with pytest.raises(LitestreamFault, match="chmod 600"):
+        write_config(tmp_path, s3)
+    secret.chmod(0o600)
+    assert write_config(tmp_path, s3).stat().st_mode & 0o777 == 0o600
+    assert '"word"' in config_path(tmp_path, s3).read_text()
+
+
+# -- the program ------------------------------------------------------------------------------------------------------
+
+
+class Kept:
+    """A database that grows, and its replica."""
+
+    def __init__(self, folder: Path, replica: Replica) -> None:
+        self.folder = folder
+        self.store = Store(folder / "erhai.db")
+        self.store.setup(lambda db: db.execute("CREATE TABLE IF NOT EXISTS t (x BLOB)"))
+        self.store.start()
+        self.replica = replica
+        self.replicator = Replicator(folder, replica, changed_s=lambda: self.store.changed_s)
+
+    async def grow(self) -> None:
+        await self.store.write(lambda db: db.execute("INSERT INTO t VALUES (?)", (secrets.token_bytes(500),)))
+
+    async def until(self, state: str, *, growing: bool = False) -> None:
+        async with asyncio.timeout(40):
+            while self.replicator.status.state != state:
+                if growing:
+                    await self.grow()
+                await asyncio.sleep(0.05)
+
+    async def restored(self) -> int:
+        output = self.folder / "restored.db"
+        output.unlink(missing_ok=True)
+        await restore(self.folder, self.replica, output)
+        db = connect(output, readonly=True)
+        count: int = db.execute("SELECT COUNT(*) FROM t").fetchone()[0]
+        db.close()
+        return count
+
+
+def alive(pid: int | None) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+@contextlib.asynccontextmanager
+async def kept(folder: Path, replica: Replica) -> AsyncIterator[Kept]:
+    made = Kept(folder, replica)
+    task = asyncio.create_task(made.replicator.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await made.store.close()
+
+
+async def test_a_file_replica_keeps_up_and_can_be_restored(tmp_path: Path) -> None:
+    async with kept(tmp_path, Replica("disk", "file", str(tmp_path / "copies"))) as made:
+        for _ in range(20):
+            await made.grow()
+        await made.until("current")
+        await asyncio.sleep(1.5)
+        await made.until("current")
+        assert await made.restored() == 20
+        assert made.replicator.status.txid > 0
+        pid = made.replicator.pid
+    assert not alive(pid)
+
+
+async def test_a_replica_that_takes_no_more_is_an_alarm_and_writing_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.replica.STALL_S", 1.5)
+    copies = tmp_path / "copies"
+    async with kept(tmp_path, Replica("disk", "file", str(copies))) as made:
+        await made.grow()
+        await made.until("current")
+        shutil.rmtree(copies)
+        copies.write_text("a disk that is no folder any more")
+        await made.until("stalled", growing=True)
+        assert made.replicator.status.alarming
+        await made.grow()
+
+
+async def test_a_replicator_that_hangs_is_an_alarm_and_one_that_dies_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.replica.STALL_S", 1.5)
+    async with kept(tmp_path, Replica("disk", "file", str(tmp_path / "copies"))) as made:
+        await made.grow()
+        await made.until("current")
+        hung = made.replicator.pid
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)
+        await made.until("stalled", growing=True)
+        os.kill(hung, signal.SIGKILL)
+        await made.until("current", growing=True)
+        assert made.replicator.pid != hung
+        assert made.replicator.status.restarts == 1
+
+
+async def test_an_orphan_of_a_killed_node_is_ended_before_another_is_started(tmp_path: Path) -> None:
+    replica = Replica("disk", "file", str(tmp_path / "copies"))
+    first = Replicator(tmp_path, replica, changed_s=lambda: 0.0)
+    made = Kept(tmp_path, replica)
+    running = asyncio.create_task(first._run_once())
+    await until(lambda: first.pid is not None)
+    orphan = first.pid
+    task = asyncio.create_task(made.replicator.run())
+    async with asyncio.timeout(20):
+        await running
+    await until(lambda: made.replicator.pid is not None)
+    assert not alive(orphan)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await made.store.close()
+
+
+async def test_an_s3_compatible_replica_keeps_up_and_can_be_restored(tmp_path: Path) -> None:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    await asyncio.to_thread(server.start)
+    try:
+        _, port = server.get_host_and_port()
+        endpoint = f"http://127.0.0.1:{port}"
+        secret = tmp_path / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text("testing\ntesting\n")
+        await asyncio.to_thread(_make_bucket, endpoint)
+        far = Replica(
+            "far", "s3", "room-1", bucket="copies", endpoint=endpoint, region="us-east-1", secret_path=str(secret)
+        )
+        async with kept(tmp_path, far) as made:
+            for _ in range(5):
+                await made.grow()
+            await made.until("current")
+            await asyncio.sleep(1.5)
+            await made.until("current")
+            assert await made.restored() == 5
+            assert replace(made.replicator.status).kind == "s3"
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def _make_bucket(endpoint: str) -> None:
+    import boto3
+
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys).create_bucket(Bucket="copies")

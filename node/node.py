@@ -140,9 +140,7 @@ class Node:
             )
 
         receipt = await self.store.write(job)
-        if not self.witness.covered(receipt.seq, -1) and not await self.witness.wait(
-            receipt.seq, await self.relaxed_seq()
-        ):
+        if self.witness.mode == REQUIRED and not await self.witness.wait(receipt.seq, await self.relaxed_seq()):
             raise NotWitnessed(receipt, command_id)
         return receipt
 

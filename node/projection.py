@@ -14,6 +14,7 @@ from node.domain import streams, wire
 from node.domain.lot import LotState
 from node.domain.streams import Clouded
 from node.domain.values import Recorded
+from node.views import blobs as blobs_view
 from node.views import custody as custody_view
 from node.views import incident as incident_view
 from node.views import log as log_view
@@ -26,7 +27,7 @@ from sync.log import origins, read_bodies, read_entry, size_of
 from sync.merkle import leaf_hash
 from sync.succession import epoch_of, predecessor_of
 
-_VIEWS = (log_view, custody_view, project_view, incident_view, review_view)
+_VIEWS = (log_view, blobs_view, custody_view, project_view, incident_view, review_view)
 VIEW_TABLES: tuple[str, ...] = tuple(name for view in _VIEWS for name in view.NAMES)
 VIEW_SCHEMA = "\n".join(view.TABLES for view in _VIEWS)
 CURSOR_SCHEMA = """
@@ -59,6 +60,7 @@ def project(db: apsw.Connection, entry: Entry, events: Sequence[Any], state: Any
 def take(db: apsw.Connection, entry: Entry, events: tuple[Any, ...]) -> frozenset[str]:
     """Bring the views that need no state up to this entry; return the streams whose state it may change."""
     log_view.project(db, entry)
+    blobs_view.project(db, entry, events)
     moved = custody_view.project(db, entry, events)
     incident_view.project(db, entry, events)
     review_view.project(db, entry, events)

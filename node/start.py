@@ -27,6 +27,7 @@ from node.settings import Settings
 from node.store import Store, connect
 from node.successions import current, known_successions
 from node.verdict import RESTORE_SCHEMA, report_of
+from node.views.blobs import REACH_SCHEMA
 from sync.blobs import BlobStore
 from sync.fence import Behind, Fence, Gate, Rollback, Seen
 from sync.gate import check_start
@@ -53,6 +54,7 @@ def make_tables(db: apsw.Connection) -> None:
     db.execute(LOG_SCHEMA)
     db.execute(personal.SCHEMA)
     db.execute(DIGEST_SCHEMA)
+    db.execute(REACH_SCHEMA)
     db.execute(projection.VIEW_SCHEMA)
     db.execute(projection.CURSOR_SCHEMA)
     db.execute(HEAL_SCHEMA)

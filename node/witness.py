@@ -13,6 +13,7 @@ import apsw
 from node.receipts import Receipt
 from node.settings import Settings
 from node.store import Store
+from node.views import blobs as blobs_view
 from sync.keys import name_base
 from sync.log import LogFault, head
 
@@ -42,6 +43,7 @@ class Witness:
         rooms = [peer for peer in settings.peers if peer.kind == "room"]
         self._cosigners = frozenset(f"{name_base(peer.origin)}/m" for peer in rooms)
         self.mode = settings.witness or (REQUIRED if rooms and not settings.is_prefecture else PREFERRED)
+        self._rooms = frozenset(peer.name for peer in rooms)
         self._held = 0
         self._grown = asyncio.Event()
 
@@ -75,12 +77,31 @@ class Witness:
         """Return whether two persons have switched to `preferred` and no neighbour has come back since."""
         return relaxed_seq >= 0 and self._held <= relaxed_seq
 
+    async def covered_whole(self, seq: int, relaxed_seq: int) -> bool:
+        """Return whether the entry is covered, and what it names as files lies at a neighbour too."""
+        if not self.covered(seq, relaxed_seq):
+            return False
+        if self.mode == PREFERRED or self.relaxed(relaxed_seq):
+            return True
+        return not await self._store.read(lambda db: self._blobs_left(db, seq))
+
+    def _blobs_left(self, db: apsw.Connection, seq: int) -> bool:
+        named = blobs_view.of_entry(db, self._origin, seq)
+        return any(not blobs_view.held_by(db, sha256) & self._rooms for sha256 in named)
+
+    def blob_reached(self) -> None:
+        """A peer holds one more blob: somebody may be waiting for it."""
+        self._grown.set()
+        self._grown = asyncio.Event()
+
     async def wait(self, seq: int, relaxed_seq: int) -> bool:
-        """Wait up to 2 s until the entry is covered; tell whether it is."""
+        """Wait up to 2 s until the entry is covered, its files too; tell whether it is."""
         try:
             async with asyncio.timeout(WAIT_S):
-                while not self.covered(seq, relaxed_seq):
-                    await self._grown.wait()
+                while True:
+                    grown = self._grown
+                    if await self.covered_whole(seq, relaxed_seq):
+                        return True
+                    await grown.wait()
         except TimeoutError:
             return False
-        return True

@@ -88,6 +88,11 @@ class PeerLink:
             headers["Content-Encoding"] = encoding
         return await self._request("POST", path, limit=limit, body=body, headers=headers)
 
+    async def put(self, path: str, body: bytes, *, content_type: str, limit: int) -> Reply:
+        """Return the answer to a PUT. Raises LinkFault."""
+        headers = {"Content-Type": content_type, "Content-Length": str(len(body))}
+        return await self._request("PUT", path, limit=limit, body=body, headers=headers)
+
     async def _request(
         self, method: str, path: str, *, limit: int, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Reply:

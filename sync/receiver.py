@@ -87,6 +87,7 @@ class SyncNode:
     ca: bytes = b""
     succeeded: Callable[[Statement], None] = lambda _statement: None
     introduce: Callable[[], Awaitable[list[bytes]]] | None = None
+    more_routes: tuple["Route", ...] = ()  # addresses of parts that stand beside the logs, such as blobs
     uploading: set[str] = field(default_factory=set)
     busy: Counter[str] = field(default_factory=Counter)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -118,6 +119,7 @@ class Ask:
 
 
 Handler = Callable[[SyncNode, Ask, re.Match[str]], Awaitable[Answer]]
+Route = tuple[str, re.Pattern[str], Handler]
 
 
 def retry_after_s(answer: Answer) -> int | None:
@@ -147,7 +149,7 @@ async def receive(node: SyncNode, ask: Ask) -> Answer:
 
 
 async def _route(node: SyncNode, ask: Ask) -> Answer:
-    for method, pattern, handler in ROUTES:
+    for method, pattern, handler in (*ROUTES, *node.more_routes):
         match = pattern.fullmatch(ask.path) if method == ask.method else None
         if match is not None:
             return await handler(node, ask, match)
@@ -171,7 +173,7 @@ async def _pending(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answer:
 
 
 async def _add_checkpoint(node: SyncNode, ask: Ask, witness: Signer | None) -> Answer:
-    body = await _small_body(ask)
+    body = await small_body(ask)
     if isinstance(body, Answer):
         return body
     asked = AddCheckpoint.parse(body)
@@ -206,7 +208,7 @@ async def _add_checkpoint(node: SyncNode, ask: Ask, witness: Signer | None) -> A
 
 
 async def _succession(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answer:
-    body = await _small_body(ask, MAX_ENVELOPE)
+    body = await small_body(ask, MAX_ENVELOPE)
     if isinstance(body, Answer):
         return body
     try:
@@ -236,7 +238,8 @@ async def _successions(node: SyncNode, _ask: Ask, _match: re.Match[str]) -> Answ
     return Answer(200, pack(tuple(envelopes)), EVIDENCE_TYPE)
 
 
-async def _small_body(ask: Ask, limit: int = wire.MAX_CHECKPOINT_BODY) -> bytes | Answer:
+async def small_body(ask: Ask, limit: int = wire.MAX_CHECKPOINT_BODY) -> bytes | Answer:
+    """Return a body of at most `limit` bytes, or the answer that refuses it."""
     body = bytearray()
     try:
         async for chunk in _chunks(ask.body):
@@ -406,7 +409,7 @@ async def _tile(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
 
 
 _LOG = r"(?P<log>[0-9a-f]{64})"
-ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = (
+ROUTES: tuple[Route, ...] = (
     ("POST", re.compile("/witness/add-checkpoint"), _witness),
     ("POST", re.compile("/mirror/add-checkpoint"), _pending),
     ("POST", re.compile("/mirror/add-entries"), _add_entries),

@@ -17,6 +17,9 @@ from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
 from node.successions import own_former
+from node.views import blobs as blobs_view
+from sync.blob_push import BlobPush, Wanted
+from sync.blob_receiver import BlobPort
 from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
@@ -46,6 +49,7 @@ class Replication:
         self._tasks: list[Task] = []
         self._links: list[PeerLink] = []
         self._running: list[asyncio.Task[None]] = []
+        self._blob_pushes: dict[str, BlobPush] = {}
         settings, keys = node.settings, node.keys
         trust: dict[str, MirroredLog] = {}
         ca = (keys.folder / "ca.crt").read_bytes()
@@ -64,6 +68,7 @@ class Replication:
             now_ms=self._now_ms,
             stored=self._stored,
             heard=self._heard,
+            more_routes=BlobPort(node.blobs, self._wanted).routes,
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
         cosigners = {peer.name: VerifierKey.parse(peer.cosigner_vkey) for peer in settings.peers}
@@ -73,6 +78,7 @@ class Replication:
             push.others = tuple(key for name, key in cosigners.items() if name != peer.name)
             push.own, push.disproved, push.introduce = keys.log_signer.vkey, self._disproved, self._epochs.introduce
             self._former(peer)
+            self._push_blobs(peer)
         # A neighbour carries what it mirrors up, and the prefecture's log down, when its line works first (design 5.8).
         for above in (peer for peer in dialled if peer.kind == "prefecture"):
             self._pull(above, above, "pull")
@@ -95,6 +101,28 @@ class Replication:
         push.reached = self._reached
         self._tasks.append(push)
         return push
+
+    def _push_blobs(self, peer: Peer) -> None:
+        """Bring a peer the files that entries name, once it holds the entries."""
+        store, now_ms = self._node.store, self._now_ms
+
+        async def lacking() -> list[Wanted]:
+            found = await store.read(lambda db: blobs_view.lacking(db, peer.name))
+            return [Wanted(sha256, size) for sha256, size in found]
+
+        async def held(sha256: bytes) -> None:
+            await store.write(lambda db: blobs_view.note_reached(db, peer.name, sha256, now_ms()))
+            self._node.witness.blob_reached()
+
+        origin = self._node.settings.origin
+        push = BlobPush(
+            self._link(peer), store, self._node.blobs, origin=origin, now_ms=now_ms, lacking=lacking, held=held
+        )
+        self._blob_pushes[peer.name] = push
+        self._tasks.append(push)
+
+    async def _wanted(self, sha256: bytes) -> int | None:
+        return await self._node.store.read(lambda db: blobs_view.wanted_size(db, sha256))
 
     def _former(self, peer: Peer) -> None:
         """Bring a peer what it lacks of our closed logs."""
@@ -135,6 +163,8 @@ class Replication:
 
     def _reached(self, origin: str) -> None:
         """A peer has cosigned more of a log: somebody may be waiting for it."""
+        for push in self._blob_pushes.values():
+            push.notify()  # a peer that holds the entries takes their files now
         looking = asyncio.create_task(self._node.witness.look(origin))
         self._looking.add(looking)
         looking.add_done_callback(self._looking.discard)

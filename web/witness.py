@@ -38,7 +38,7 @@ async def recorded(request: Request) -> Response:
     seq = await node.read(lambda db: seq_of_command(db, node.settings.origin, command_id))
     if seq is None:
         return not_found()
-    if not node.witness.covered(seq, await node.relaxed_seq()):
+    if not await node.witness.covered_whole(seq, await node.relaxed_seq()):
         return waiting(request, command_id)
     raise HTTPSeeOther(f"/receipts/{number_of(node.settings.origin, seq)}")
 

@@ -146,6 +146,9 @@ class World:
         await asyncio.sleep(rng.uniform(5.0, 15.0))
         trouble.cancel()
         self._heal()
+        await asyncio.sleep(3.0)
+        for machine in self.machines:  # branches that were short grow past what was promised of the other
+            await machine.append(rng.choice((1, 3, 40)))
         healed_s = self.loop.time()
         while (left := unsettled(self)) is not None:
             if self.loop.time() - healed_s > BOUND_S:

@@ -147,6 +147,8 @@ class Pull(Task):
             await self._keep(copy, Problem.TWO_BRANCHES, note, freeze=True)
             raise Tampered(Problem.TWO_BRANCHES, self._origin, expected=same.root.hex(), got=target.root.hex())
         if target.size < copy.known.size:
+            if target.size > copy.size:
+                await self._plan(copy, target, note)
             self._show(
                 LinkState.SENDING,
                 f"the peer shows {target.size} entries, it has signed {copy.known.size}",
@@ -164,18 +166,10 @@ class Pull(Task):
         await self._db.write(lambda db: keep_evidence(db, found, freeze=freeze))
 
     async def _fetch(self, copy: Copy, target: Checkpoint, note: bytes) -> None:
-        first, complete = copy.size // WIDTH, target.size // WIDTH
-        rest = target.size % WIDTH
-        packages = await self._reader.packages(first, complete)
-        tail = await self._reader.leaves(complete, rest)
-        try:
-            planned = plan(copy, target, packages, tail)
-        except Tampered:
-            # The tiles may be the peer's lie about an honest checkpoint: evidence, but only the owner's freezes its log.
-            if copy.known.size:
-                await self._keep(copy, Problem.INCONSISTENT_HISTORY, note, freeze=self._link.node == self._log.node)
-            raise
-        await self._db.write(lambda db: self._promise(db, target, note))
+        first, complete, rest = copy.size // WIDTH, target.size // WIDTH, target.size % WIDTH
+        planned = await self._plan(copy, target, note)
+        await self._keeps_promise(copy, planned, note)
+        await self._db.write(lambda db: self._promise(db, copy, target, note))
         bodies: list[bytes] = []
         leaves: list[bytes] = []
         size, start = 0, copy.size
@@ -190,6 +184,40 @@ class Pull(Task):
                 start, size, bodies, leaves = start + len(bodies), 0, [], []
         await self._store(Verified(target, start, bodies, leaves))
 
+    async def _plan(self, copy: Copy, target: Checkpoint, note: bytes) -> Plan:
+        complete = target.size // WIDTH
+        packages = await self._reader.packages(copy.size // WIDTH, complete)
+        tail = await self._reader.leaves(complete, target.size % WIDTH)
+        try:
+            return plan(copy, target, packages, tail)
+        except Tampered:
+            # The tiles may be the peer's lie about an honest checkpoint: evidence, but only the owner's freezes its log.
+            if copy.known.size:
+                await self._keep(copy, Problem.INCONSISTENT_HISTORY, note, freeze=self._link.node == self._log.node)
+            raise
+
+    async def _keeps_promise(self, copy: Copy, planned: Plan, note: bytes) -> None:
+        """See that the new checkpoint also continues one whose entries never came. The plan has the signed root: whoever
+        brought it, a promise that is not in it is the owner's second history.
+        """
+        known, complete = copy.known, planned.target.size // WIDTH
+        if not copy.size < known.size < planned.target.size:
+            return
+        n, rest = divmod(known.size, WIDTH)
+        leaves = list(planned.tail)
+        if rest and n < complete:
+            leaves = await self._reader.leaves(n, WIDTH)
+            if Frontier().extend(leaves).root() != planned.packages[n - planned.first]:
+                raise Tampered(Problem.WRONG_PROOF, self._origin, seq=n * WIDTH, detail="tile")
+        whole = Frontier(planned.first, copy.frontier.hashes[: planned.first.bit_count()])
+        whole = whole.extend(planned.packages[: n - planned.first])
+        root = Frontier(known.size, (*whole.hashes, *Frontier().extend(leaves[:rest]).hashes)).root()
+        if root != known.root:
+            await self._keep(copy, Problem.INCONSISTENT_HISTORY, note, freeze=True)
+            raise Tampered(
+                Problem.INCONSISTENT_HISTORY, self._origin, expected=known.root.hex(), got=root.hex(), detail="promise"
+            )
+
     async def _store(self, verified: Verified) -> None:
         if not verified.bodies and verified.start < verified.promise.size:
             return
@@ -202,8 +230,11 @@ class Pull(Task):
         behind = verified.promise.size - verified.start - len(verified.bodies)
         self._show(LinkState.SENDING, contact=True, behind=behind)
 
-    def _promise(self, db: apsw.Connection, target: Checkpoint, note: bytes) -> None:
-        keep_promise(db, open_log(db, self._origin).log_id, target, note)
+    def _promise(self, db: apsw.Connection, copy: Copy, target: Checkpoint, note: bytes) -> None:
+        log = open_log(db, self._origin)
+        if newest_promise(db, log.log_id, self._origin)[0] != copy.known:  # by another way, to the same log or not
+            raise LinkFault("busy", "another checkpoint was promised meanwhile")
+        keep_promise(db, log.log_id, target, note)
 
 
 def pull_log(

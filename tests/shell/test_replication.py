@@ -13,7 +13,7 @@ import pytest
 
 from node.store import StoreFault
 from sync.certs import make_authority, node_host
-from sync.checkpoint import Checkpoint, cosignatures, open_checkpoint, sign
+from sync.checkpoint import Checkpoint, cosignatures, open_checkpoint, read, sign
 from sync.endpoints import log_hash
 from sync.follow import Pull, pull_log
 from sync.keys import PublicIdentity, make_identity
@@ -467,6 +467,46 @@ async def test_a_followed_log_that_is_shorter_and_other_is_found_though_it_is_sh
     assert evidence.problem == "two-branches"
     assert (await b.head(a.origin)).frozen == "two-branches"
     assert await held_bodies(b, a.origin) == bodies(400)
+
+
+@pytest.mark.parametrize(("held", "promised", "now"), [(2, 30, 40), (2, 300, 700), (300, 512, 513), (256, 300, 512)])
+async def test_a_followed_log_must_continue_also_what_it_promised_and_never_brought(
+    room, held: int, promised: int, now: int
+) -> None:
+    a, b = room
+    await a.append(bodies(held))
+    pull = pull_from(b, a)
+    async with running(pull):
+        await until_copied(b, a, held)
+    await a.append(bodies(promised - held, held))
+    note = (await a.head(a.origin)).checkpoint
+    checkpoint, _ = read(note)
+    await b.store.write(lambda db: keep_promise(db, open_log(db, a.origin).log_id, checkpoint, note))
+    await replace_log(a, a, bodies(held) + bodies(now - held, 90_000))
+    pull = pull_from(b, a)
+    async with running(pull):
+        await until(lambda: pull.status.state is LinkState.TAMPERED)
+    (evidence,) = await b.store.read(misbehaviours)
+    assert (evidence.problem, evidence.held) == ("inconsistent-history", note)
+    assert (await b.head(a.origin)).frozen == "inconsistent-history"
+    assert await held_bodies(b, a.origin) == bodies(held)
+
+
+@pytest.mark.parametrize(("held", "promised", "now"), [(2, 30, 40), (2, 300, 700), (300, 512, 513), (256, 300, 512)])
+async def test_a_followed_log_that_keeps_an_old_promise_goes_on(room, held: int, promised: int, now: int) -> None:
+    a, b = room
+    await a.append(bodies(held))
+    pull = pull_from(b, a)
+    async with running(pull):
+        await until_copied(b, a, held)
+    await a.append(bodies(promised - held, held))
+    note = (await a.head(a.origin)).checkpoint
+    checkpoint, _ = read(note)
+    await b.store.write(lambda db: keep_promise(db, open_log(db, a.origin).log_id, checkpoint, note))
+    await a.append(bodies(now - promised, promised))
+    async with running(pull_from(b, a)):
+        await until_copied(b, a, now)
+    assert await held_bodies(b, a.origin) == bodies(now)
 
 
 async def test_entries_changed_in_the_peers_file_are_not_copied(room) -> None:

@@ -45,7 +45,7 @@ def _carried(world: Any, source: Any, target: Any, origin: str, *, by: Any) -> s
     held = world.watch.point(target, origin)
     if not on_one_branch(shown, held):
         return f"{origin} forked at {held.size} and {shown.size}, and it is not frozen"
-    if held.size > shown.size:
+    if max(held.size, theirs.promised) > shown.size:
         return None  # the source lost a part and may not go on, or hears of it from another side
     if held.size < shown.size:
         return f"{origin} has {held.size} of {shown.size} entries"

@@ -185,6 +185,9 @@ class Machine:
             push = push_log(self._link(edge.peer), store, origin=edge.origin, peer=remote, now_ms=self.now_ms)
             if edge.origin == self.origin:
                 push.own, push.disproved = self.who.log.vkey, self._disproved
+                push.others = tuple(
+                    identity(node).cosigner.vkey for node in self.world.net.machines if node != edge.peer
+                )
             running.replication.append(push)
         for edge in self.plan.pulls:
             pull = pull_log(

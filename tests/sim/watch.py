@@ -5,7 +5,7 @@ gap               entries are contiguous
 prefix            what is stored of a log was committed by its owner, in this order
 frontier          the head row says what the entries say
 unsigned-promise  only checkpoints that the owner signed are promised
-two-branches      promise and entries of a log lie on one branch: nothing is merged
+two-branches      promises and entries of a log lie on one branch: nothing is merged
 unverified        no mirrored entry beyond what a promise covers
 fork-without-cause  a log forks only where a disk was cloned or put back together with its fence
 false-accusation  a log is frozen only with evidence, and only where it did fork, its owner lies or was cloned
@@ -56,6 +56,7 @@ class Known:
     """What was on a disk of one log when it was last looked at."""
 
     point: Point
+    promised: Point | None = None
     row: object = None
     cosigned: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -140,6 +141,9 @@ class Watch:
                 self.fail("unsigned-promise", machine.name, origin, row[0])
             elif not on_one_branch(promise, known.point):
                 self.fail("two-branches", machine.name, origin, known.point.size, row[0])
+            elif known.promised is not None and not on_one_branch(promise, known.promised):
+                self.fail("two-branches", machine.name, origin, "promised", known.promised.size, row[0])
+            known.promised = promise
             covered = max(covered, row[0])
         if known.point.size > covered:
             self.fail("unverified", machine.name, origin, known.point.size, covered)

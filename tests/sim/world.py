@@ -103,7 +103,7 @@ class World:
             liar.liar = Liar(Random(rng.random()), liar.who.cosigner)
 
     def _room(self, plans: dict[str, Plan], room: list[str], *, up: bool) -> None:
-        """Everybody pushes to everybody; up goes everybody for itself, or the first relays for all."""
+        """Everybody pushes to everybody; up goes everybody for itself, or some also carry for others, up and down."""
         relayed = up and len(room) > 1 and self.rng.random() < 0.5
         for node in room:
             plan, origin = plans[node], identity(node).origin
@@ -113,8 +113,11 @@ class World:
                     plans[other].trust[origin] = node
             if up and (not relayed or node == room[0] or self.rng.random() < 0.3):
                 plan.pushes.append(Edge("p", origin))
-            if relayed and node != room[0]:
-                plans[room[0]].pushes.append(Edge("p", origin))
+            if relayed:
+                for other in room:
+                    if other != node and (node == room[0] or self.rng.random() < 0.4):
+                        plan.pushes.append(Edge("p", identity(other).origin))
+                        plan.pulls.append(Edge(other, identity("p").origin))
             if len(room) > 1 and self.rng.random() < 0.3:
                 plan.witnesses.append(self.rng.choice([other for other in room if other != node]))
 
@@ -143,6 +146,9 @@ class World:
         await asyncio.sleep(rng.uniform(5.0, 15.0))
         trouble.cancel()
         self._heal()
+        await asyncio.sleep(3.0)
+        for machine in self.machines:  # branches that were short grow past what was promised of the other
+            await machine.append(rng.choice((1, 3, 40)))
         healed_s = self.loop.time()
         while (left := unsettled(self)) is not None:
             if self.loop.time() - healed_s > BOUND_S:

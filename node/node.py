@@ -42,7 +42,7 @@ from node.replica import ReplicaStatus
 from node.room_key import RoomKey
 from node.settings import Settings
 from node.store import Store
-from node.verdict import GateReport
+from node.verdict import GateReport, words_of
 from node.views import custody as custody_view
 from node.views import review as review_view
 from node.witness import REQUIRED, NotWitnessed, Witness
@@ -506,7 +506,8 @@ class Node:
         """Return the state of the node's links and clock for the bar."""
         reading = self.clock.now()
         fault = self.stopped or self.store.broken
-        return Links(self.peer_status(), str(reading.quality), reading.at_ms, fault is None, str(fault or ""))
+        why_not = words_of(self.gate) if self.stopped is not None and self.gate.cause else str(fault or "")
+        return Links(self.peer_status(), str(reading.quality), reading.at_ms, fault is None, why_not)
 
     async def close(self) -> None:
         """Close the feed and the store, then let go of the fence."""

@@ -12,11 +12,13 @@ from aiohttp.web_runner import AppRunner, TCPSite
 
 from node import control
 from node.node import Node
+from node.places import DATABASE
 from node.recover import Recovery, stop_on_proof
 from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
 from node.successions import own_former
+from node.verdict import words_of
 from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
@@ -271,7 +273,7 @@ def _replicate_database(node: Node) -> list[asyncio.Task[None]]:
         Replicator(
             node.settings.data,
             replica,
-            changed_s=lambda: node.store.changed_s,
+            changed_s=(lambda: node.store.changed_s) if replica.database == DATABASE else (lambda: 0.0),
             changed=lambda: node.feed.publish({"status"}),
         )
         for replica in node.settings.replicas
@@ -294,5 +296,5 @@ async def run(settings: Settings) -> None:
     async with running(settings) as node:
         print(f"ready http://{settings.pages_host}:{settings.pages_port}", flush=True)
         if node.stopped is not None:
-            print(f"只读 / read-only: {node.stopped}", flush=True)
+            print(f"只读 / read-only: {words_of(node.gate) or node.stopped}", flush=True)
         await stop.wait()

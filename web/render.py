@@ -39,6 +39,7 @@ class Bar:
     prefecture: str
     prefecture_state: str
     power: str
+    copies: str
     writable: bool
     why_not: str
     demo: bool
@@ -99,6 +100,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         prefecture_state=prefecture_state,
         # The room's power is not measured by this program yet; the bar says so instead of saying nothing.
         power="" if node.settings.is_prefecture else "供电未监测",
+        copies=_copies(node),
         writable=links.writable,
         why_not=links.why_not,
         demo=node.settings.demo,
@@ -113,6 +115,12 @@ def _log_of(node: Node, person: Person | None) -> str:
     """Return the log's name, with its size for those whose work it is: others could count bids by it (ZB 22)."""
     counts = person is not None and person.role in {Role.OPERATOR, Role.REVIEWER, Role.TECHNICIAN}
     return node.settings.origin + (f" #{node.recorder.log.size}" if counts else "")
+
+
+def _copies(node: Node) -> str:
+    """Return an alarm about a copy of the database; nothing while all is well."""
+    bad = [one.name for one in node.replica_status() if one.alarming]
+    return f"数据库副本停滞：{'、'.join(bad)}" if bad else ""
 
 
 def _pushes(node: Node, links: Links, kind: str) -> list[PeerStatus]:

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 V := .venv/bin
 
-.PHONY: setup setup-dev run test check fmt bench sim lock clean vendor
+.PHONY: setup setup-dev run test check fmt bench sim drills lock clean vendor
 .DEFAULT_GOAL := help
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
@@ -44,6 +44,10 @@ SEEDS ?= 500
 FIRST ?= 0
 sim: setup-dev
 	$(V)/python -m tests.sim.long_run --seeds $(SEEDS) --first $(FIRST) $(if $(TRACE),--trace)
+
+# Randomised restore drills; a seed that fails is played again with FIRST=<seed> N=1.
+drills: setup-dev
+	$(V)/python -m tests.faults.restore_drill $(or $(N),1000) $(or $(FIRST),0)
 
 # Renew the locks; they must name no registry host.
 lock:

@@ -11,6 +11,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("web.cli:cli_run", "运行节点 / run a node"),
     "check": ("node.cli:cli_check", "自检：由日志重算并比对 / re-derive and compare"),
     "rebuild": ("node.cli:cli_rebuild", "由日志重建全部视图 / rebuild every view from the log"),
+    "backup": ("node.cli_backup:cli_backup", "备份：演练 / try the backup"),
+    "restore": ("node.cli_backup:cli_restore", "恢复数据库，与邻机核对并自愈 / restore, reconcile, heal"),
     "epoch": ("node.cli_epoch:cli_epoch", "日志纪元：由两人开启新纪元 / open a new epoch of the log"),
     "log": ("node.cli_log:cli_log", "日志：查看、导出、核验、出证 / show, export, verify, prove"),
     "score": ("node.cli_score:cli_score", "计算价格分 / compute price scores"),

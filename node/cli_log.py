@@ -22,6 +22,7 @@ from sync.codec import decode
 from sync.keys import KeyFault, load_public
 from sync.log import LogFault, head, origins, read_bodies
 from sync.policy import Policy
+from sync.witness import misbehaviours
 
 _DATA = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="节点数据目录 / data folder"
@@ -142,6 +143,19 @@ def prove(receipt: str, data: Path, output: Path | None) -> None:
         else:
             output.write_bytes(proof)
             click.echo(str(output))
+
+
+@cli_log.command("evidence", epilog="例 / example: erhai log evidence --data demo-data/a -o evidence.zip")
+@_DATA
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="写入的 ZIP 文件")
+def evidence(data: Path, output: Path) -> None:
+    """导出留存的全部反证：同一密钥签过的互相矛盾的检查点，或两份不同的继承声明。 Export all evidence kept here."""
+    with _opened(data) as (db, _settings):
+        found = misbehaviours(db)
+        output.write_bytes(export.evidence_zip(db))
+        for one in found:
+            click.echo(f"{_civil(one.at_ms)}  {one.origin}  {one.problem}  {one.shown_by}")
+        click.echo(f"{output}: {len(found)}")
 
 
 __all__ = ["cli_log"]

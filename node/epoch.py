@@ -27,7 +27,7 @@ from node.start import open_asking
 from sync.fence import UNPROVEN, Fence
 from sync.heal import look
 from sync.keys import load_identity
-from sync.log import instance_id, read_bodies
+from sync.log import instance_id, origins, read_bodies
 from sync.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from sync.succession import Statement, keep_succession, seal_envelope
 
@@ -43,6 +43,7 @@ class Proven:
     fence_size: int
     lost: int
     restored_from: str
+    whole: bool  # every entry here still has the bytes that were signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,19 @@ async def _proven(node: Node, answers: tuple[PeerAnswer, ...]) -> Proven:
 
     size, root, restored_from = await node.store.read(find)
     known = max([fence_size, *(one.size for one in signed)])
-    return Proven(size, root, fence_size, -1 if fence_size < 0 else max(known - size, 0), restored_from)
+    lost = -1 if fence_size < 0 else max(known - size, 0)
+    return Proven(size, root, fence_size, lost, restored_from, local.whole)
+
+
+def _leave_damage_out(db: apsw.Connection, recorder: Recorder) -> None:
+    """Derive every view anew: damaged entries stay where they are as evidence, and count for nothing."""
+    projection.drop_views(db)
+    for origin in origins(db):
+        if origin == recorder.log.origin:
+            continue  # the new log is empty
+        projection.begin_again(db, origin, 0)
+        while recorder.follow(db, origin):
+            continue
 
 
 async def _begin(node: Node, proven: Proven, cause: str, actor: Actor, second: str) -> NewEpoch:
@@ -135,7 +148,10 @@ async def _begin(node: Node, proven: Proven, cause: str, actor: Actor, second: s
     def job(db: apsw.Connection) -> Receipt:
         recorder.open(db, origin)
         db.execute("UPDATE logs SET frozen = ? WHERE origin = ?", (f"succeeded: {origin}", old))
-        projection.is_foreign_now(db, old)
+        if proven.whole:
+            projection.is_foreign_now(db, old)
+        else:
+            _leave_damage_out(db, recorder)
         stream = f"room/{node.settings.node}"
         receipt = recorder.record(db, stream, lambda: command, command_id=command_id, actor=actor)
         statement = Statement(

@@ -1,6 +1,8 @@
 """What leaves the node for a stranger to check (导出): bundles of a log, and one receipt's proof."""
 
 import io
+import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +20,7 @@ from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
 from sync.policy import Party, Policy
 from sync.proof import encode as encode_proof
 from sync.succession import Statement
+from sync.witness import misbehaviours
 
 
 class TableLog(TableHashes):
@@ -122,3 +125,19 @@ def proof_of(db: apsw.Connection, origin: str, seq: int, note: bytes | None = No
     if not 0 <= seq < checkpoint.size:
         raise LogFault("missing-entries", origin, seq, seq + 1)
     return encode_proof(seq, inclusion_proof(TableHashes(db, origin), seq, checkpoint.size), note)
+
+
+def evidence_zip(db: apsw.Connection) -> bytes:
+    """Return everything kept as evidence as a ZIP: for each finding a folder with `held`, `shown`, `proof` and `facts.json`.
+
+    Two signed notes of one log that cannot both be true prove it to anybody who knows the log's key.
+    """
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        for no, one in enumerate(misbehaviours(db), start=1):
+            facts = {name: getattr(one, name) for name in ("origin", "problem", "shown_by", "at_ms")}
+            parts = {"held": one.held, "shown": one.shown, "proof": one.proof}
+            parts["facts.json"] = json.dumps(facts, ensure_ascii=False, sort_keys=True).encode() + b"\n"
+            for name, data in parts.items():
+                file.writestr(zipfile.ZipInfo(f"{no:03}/{name}", (1980, 1, 1, 0, 0, 0)), data)
+    return target.getvalue()

@@ -12,7 +12,7 @@ import apsw
 
 from node import personal, sealing
 from node.bid_file import open_bid
-from node.clock import Clock
+from node.clock import Clock, SystemClock
 from node.domain import bond as bond_rules
 from node.domain.bidding import BidContent
 from node.domain.bond import BondFacts, RecordBond
@@ -42,7 +42,7 @@ from node.replica import ReplicaStatus
 from node.room_key import RoomKey
 from node.settings import Settings
 from node.store import Store
-from node.verdict import GateReport
+from node.verdict import GateReport, words_of
 from node.views import custody as custody_view
 from node.views import review as review_view
 from node.witness import REQUIRED, NotWitnessed, Witness
@@ -504,7 +504,12 @@ class Node:
         """Return the state of the node's links and clock for the bar."""
         reading = self.clock.now()
         fault = self.stopped or self.store.broken
-        return Links(self.peer_status(), str(reading.quality), reading.at_ms, fault is None, str(fault or ""))
+        why_not = words_of(self.gate) if self.stopped is not None and self.gate.cause else str(fault or "")
+        return Links(self.peer_status(), str(reading.quality), reading.at_ms, fault is None, why_not)
+
+    def machine_ms(self) -> int:
+        """Return this machine's own time, which is that of its files and of Litestream, whatever a demo's clock says."""
+        return SystemClock().now().at_ms
 
     async def close(self) -> None:
         """Close the feed and the store, then let go of the fence."""

@@ -23,7 +23,7 @@ from node.views import review as review_view
 from node.views.log import IndexRow
 from sync.codec import Entry, decode
 from sync.keys import name_base
-from sync.log import origins, read_bodies, read_entry, size_of
+from sync.log import origins, read_entry, read_sound, size_of
 from sync.merkle import leaf_hash
 from sync.succession import epoch_of, predecessor_of
 
@@ -123,7 +123,7 @@ def follow(db: apsw.Connection, origin: str, limit: int) -> Followed:
         return Followed(0, frozenset())  # held back: what it goes on from is not here yet (design 5.4)
     end = min(size_of(db, origin), start + limit)
     changed: set[str] = set()
-    for _seq, body in read_bodies(db, origin, start, end):
+    for _seq, body in read_sound(db, origin, start, end):
         entry = decode(body)
         changed |= take(db, entry, events_of(entry))
     _settle_lots(db, changed, db)
@@ -179,7 +179,7 @@ def rebuild(
     done, total = 0, sum(sizes.values())
     changed: set[str] = set()
     for origin, size in sizes.items():
-        for _seq, body in read_bodies(source, origin, 0, size):
+        for _seq, body in read_sound(source, origin, 0, size):
             entry = decode(body)
             changed |= take(target, entry, events_of(entry))
             done += 1

@@ -97,7 +97,7 @@ class Recovery:
         """Return the peers that a restored copy still has to hear."""
         silent = tuple(answer.peer.name for answer in answers if not answer.reached)
         if self._node.recorder.fence.state.instance == UNPROVEN:
-            return silent if answers else ("-",)
+            return silent if answers else ("没有可询问的邻机",)
         return silent if len(silent) == len(answers) else ()
 
     async def _heal_once(self, verdict: Rollback, answers: tuple[PeerAnswer, ...], tried: set[str]) -> bool:

@@ -47,3 +47,32 @@ def report_of(verdict: object) -> GateReport:
         return GateReport()
     proven = 0 if verdict.proven is None else verdict.proven.size
     return GateReport(verdict.cause, verdict.source, verdict.local.size, proven)
+
+
+_CAUSES = {
+    "closed": "发现本机密钥在别处签过的记录，或已另开纪元；本日志不再写入，须由两人查明后开启新纪元",
+    "other-instance": "数据库是复制或恢复来的，尚未与邻机核对；请用 erhai restore 恢复",
+    "other-origin": "栅栏文件属于另一日志",
+    "unsigned-tail": "末尾记录没有本机签名，正在由邻机自愈",
+    "entry-changed": "有记录受损，正在由邻机自愈",
+    "fence-ahead": "少于本机已经发出的记录，正在由邻机找回",
+    "fence-differs": "与本机已经发出的记录不一致，不能自愈，须由两人开启新纪元",
+    "peer-ahead": "少于邻机存证的记录，正在由邻机找回",
+    "peer-differs": "与邻机存证的记录不一致，不能自愈，须由两人开启新纪元",
+    "waiting": "恢复来的副本与已知情况一致，正在等待邻机答复",
+}
+_PHASES = {"hash": "重新核算本机记录", "compare": "与邻机比对", "fetch": "取回记录", "derive": "重算视图"}
+
+
+def words_of(report: GateReport) -> str:
+    """Return what a report says, for people; empty where the node may append."""
+    if not report.cause:
+        return ""
+    text = f"本机日志 {report.local_size} 条，{_CAUSES.get(report.cause, report.cause)}"
+    if report.proven_size > report.local_size:
+        text += f"（{report.source} 处已知 {report.proven_size} 条）"
+    if report.waiting_for:
+        text += f"：{'、'.join(report.waiting_for)}"
+    if report.phase:
+        text += f"；{_PHASES[report.phase]} {report.done}/{report.total}"
+    return text

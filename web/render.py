@@ -39,6 +39,7 @@ class Bar:
     prefecture: str
     prefecture_state: str
     power: str
+    copies: str
     writable: bool
     why_not: str
     demo: bool
@@ -84,6 +85,9 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
     links = node.links()
     neighbours, neighbours_state = _neighbours(_pushes(node, links, "room"))
     prefecture, prefecture_state = _prefecture(_pushes(node, links, "prefecture"))
+    files = sum(status.entries_behind for status in _pushes(node, links, "prefecture", "blobs"))
+    if files:
+        prefecture += f"，附件待传 {files} 个"
     person = session.person if session else None
     return Bar(
         centre=node.settings.centre_name,
@@ -99,6 +103,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         prefecture_state=prefecture_state,
         # The room's power is not measured by this program yet; the bar says so instead of saying nothing.
         power="" if node.settings.is_prefecture else "供电未监测",
+        copies=_copies(node),
         writable=links.writable,
         why_not=links.why_not,
         demo=node.settings.demo,
@@ -115,13 +120,19 @@ def _log_of(node: Node, person: Person | None) -> str:
     return node.settings.origin + (f" #{node.recorder.log.size}" if counts else "")
 
 
-def _pushes(node: Node, links: Links, kind: str) -> list[PeerStatus]:
-    """Return the state of pushing the own log to peers of one kind: what decides how far a record travels."""
+def _copies(node: Node) -> str:
+    """Return an alarm about a copy of the database; nothing while all is well."""
+    bad = [one.name for one in node.replica_status() if one.alarming]
+    return f"数据库副本停滞：{'、'.join(bad)}" if bad else ""
+
+
+def _pushes(node: Node, links: Links, kind: str, direction: str = "push") -> list[PeerStatus]:
+    """Return the state of pushing the own log (or files) to peers of one kind: what decides how far a record travels."""
     found = []
     own = node.settings.origin
     for status in links.peers:
         peer = node.settings.peer(status.name)
-        if peer is not None and peer.kind == kind and status.direction == "push" and status.origin == own:
+        if peer is not None and peer.kind == kind and status.direction == direction and status.origin == own:
             found.append(status)
     return found
 

@@ -7,6 +7,7 @@ expert      /expert /expert/lots/<lot>[/sign-in|recusal|sheet|sign|report|done]
 expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarification
 papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-proof /prefecture/logs/<hex origin>/bundle.zip
 prefecture  /prefecture[/logs/<hex origin>[/<seq>]|/lots/<lot>[/reviewed]|/findings/<lot>/<no>] /desk/findings/<lot>/<no>
+node_state  /node[/evidence.zip]
 public      /public[/lots/<lot>|/verify]
 witness     /recorded/<command> /desk/witness[/relax]
 live        /live
@@ -14,7 +15,7 @@ live        /live
 
 from aiohttp.web import Application, get
 
-from web import account, custody, desk, expert, expert_bids, papers, prefecture, public, witness
+from web import account, custody, desk, expert, expert_bids, node_state, papers, prefecture, public, witness
 from web.live import live
 
 
@@ -26,6 +27,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(prefecture.routes)
     app.router.add_routes(public.routes)
     app.router.add_routes(witness.routes)
+    app.router.add_routes(node_state.routes)
     app.router.add_routes(custody.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(expert.routes)

@@ -12,11 +12,13 @@ from aiohttp.web_runner import AppRunner, TCPSite
 
 from node import control
 from node.node import Node
+from node.places import DATABASE
 from node.recover import Recovery, stop_on_proof
 from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
 from node.successions import own_former
+from node.verdict import words_of
 from node.views import blobs as blobs_view
 from sync.blob_push import BlobPush, Wanted
 from sync.blob_receiver import BlobPort
@@ -301,7 +303,7 @@ def _replicate_database(node: Node) -> list[asyncio.Task[None]]:
         Replicator(
             node.settings.data,
             replica,
-            changed_s=lambda: node.store.changed_s,
+            changed_s=(lambda: node.store.changed_s) if replica.database == DATABASE else (lambda: 0.0),
             changed=lambda: node.feed.publish({"status"}),
         )
         for replica in node.settings.replicas
@@ -324,5 +326,5 @@ async def run(settings: Settings) -> None:
     async with running(settings) as node:
         print(f"ready http://{settings.pages_host}:{settings.pages_port}", flush=True)
         if node.stopped is not None:
-            print(f"只读 / read-only: {node.stopped}", flush=True)
+            print(f"只读 / read-only: {words_of(node.gate) or node.stopped}", flush=True)
         await stop.wait()

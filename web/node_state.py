@@ -1,0 +1,94 @@
+"""The node itself (本机状态): start-up gate, heals, copies of the database, epochs, evidence. For whoever keeps it running."""
+
+from dataclasses import dataclass
+
+from aiohttp.web import Request, Response, RouteTableDef
+
+from node.domain.values import Role
+from node.export import evidence_zip
+from node.node import Node
+from node.replica import ReplicaStatus
+from node.verdict import words_of
+from sync.heal import heals
+from sync.succession import epoch_of
+from sync.witness import misbehaviours
+from web.keys import NODE
+from web.render import page
+from web.security import for_roles
+
+routes = RouteTableDef()
+_KEEPERS = for_roles(Role.TECHNICIAN, Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS, Role.REVIEWER)
+REPLICA_STATES = {
+    "starting": "正在启动",
+    "current": "已同步",
+    "behind": "正在追赶",
+    "stalled": "停滞，请检查副本所在磁盘或线路",
+    "down": "没有运行，正在重新启动",
+}
+CAUSES = {"restore": "恢复了旧备份", "damage": "日志受损", "replace": "更换主机、磁盘或密钥"}
+HEAL_CAUSES = {
+    "fence-ahead": "少于已经发出的记录",
+    "peer-ahead": "少于邻机存证的记录",
+    "entry-changed": "记录受损",
+    "unsigned-tail": "末尾没有本机签名",
+    "closed": "封存日志的缺失部分",
+}
+PROBLEMS = {
+    "two-branches": "同一密钥签过两段不同的历史",
+    "rolled-back": "同一密钥在别处签过更多记录",
+    "inconsistent-history": "历史前后不一致",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaRow:
+    """One copy of a database, in words."""
+
+    status: ReplicaStatus
+    word: str
+    age_s: int | None  # since everything had last reached it
+    lag_s: int
+
+
+def _rows(node: Node, now_ms: int) -> list[ReplicaRow]:
+    return [
+        ReplicaRow(
+            status=one,
+            word=REPLICA_STATES[one.state],
+            age_s=None if one.synced_ms is None else max(now_ms - one.synced_ms, 0) // 1_000,
+            lag_s=one.lag_ms(now_ms) // 1_000,
+        )
+        for one in node.replica_status()
+    ]
+
+
+@routes.get("/node")
+@_KEEPERS
+async def state(request: Request) -> Response:
+    """Show how this node stands, each line true when the page was made."""
+    node = request.app[NODE]
+    return page(
+        request,
+        "node/state.html",
+        live="status",
+        gate=node.gate,
+        gate_words=words_of(node.gate) if node.stopped is not None else "",
+        size=node.recorder.log.size,
+        origin=node.settings.origin,
+        replicas=_rows(node, node.machine_ms()),
+        healed=tuple(reversed(await node.read(heals))),
+        heal_causes=HEAL_CAUSES,
+        successions=[(one, epoch_of(one.new_origin)) for one in node.statements],
+        causes=CAUSES,
+        evidence=await node.read(misbehaviours),
+        problems=PROBLEMS,
+    )
+
+
+@routes.get("/node/evidence.zip")
+@_KEEPERS
+async def evidence(request: Request) -> Response:
+    """Return everything kept as evidence, for somebody else to judge."""
+    data = await request.app[NODE].read(evidence_zip)
+    headers = {"Content-Disposition": 'attachment; filename="evidence.zip"'}
+    return Response(body=data, content_type="application/zip", headers=headers)

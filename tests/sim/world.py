@@ -205,6 +205,10 @@ def simulate(seed: int, trace: Any = None) -> Outcome:
                 healed_s = run_virtually(world.loop, world.live())
             except asyncio.CancelledError:
                 healed_s = 0.0
+            finally:
+                for machine in world.machines:
+                    if machine.running is not None:
+                        machine.running.fence.close()
         if world.violation is not None:
             raise world.violation
         return Outcome(

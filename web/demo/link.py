@@ -1,7 +1,7 @@
 """The line between county and prefecture, as a wire that can be cut and healed (模拟专线): a TCP relay in its own thread."""
 
 import contextlib
-import select
+import selectors
 import socket
 import threading
 
@@ -60,15 +60,15 @@ class Link:
             threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
 
     def _carry(self, near: socket.socket, far: socket.socket) -> None:
-        other = {near: far, far: near}
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as waiting:
+            for side, other in ((near, far), (far, near)):
+                waiting.register(side, selectors.EVENT_READ, (side, other))
             while True:
-                ready, _, _ = select.select([near, far], [], [])
-                for side in ready:
+                for side, other in [key.data for key, _ in waiting.select()]:
                     data = side.recv(65_536)
                     if not data:
                         raise OSError
-                    other[side].sendall(data)
+                    other.sendall(data)
         for side in (near, far):
             with self._lock:
                 self._open.discard(side)

@@ -13,6 +13,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from node.courier import import_stick
 from node.domain import custody, imported, incident, lot, review, sheet, wire
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Actor, Role
@@ -22,6 +23,8 @@ from node.settings import load_settings
 from node.start import open_asking
 from node.store import StoreFault
 from node.witness import NotWitnessed
+from sync.courier import CourierFault
+from sync.tampered import Tampered
 
 SOCKET = "control.sock"
 SETTINGS = "erhai.toml"
@@ -50,7 +53,19 @@ def _from_json(value: Any) -> Any:
     return value
 
 
+async def _courier(node: Node, folder: str) -> dict[str, Any]:
+    """Take in a stick on behalf of `erhai courier import`."""
+    try:
+        return (await import_stick(node, Path(folder))).facts()
+    except Tampered as tampered:
+        return {"fault": str(tampered), "tampered": True}
+    except (CourierFault, StoreFault, OSError) as fault:
+        return {"fault": str(fault)}
+
+
 async def _answer(node: Node, request: dict[str, Any]) -> dict[str, Any]:
+    if "courier" in request:
+        return await _courier(node, str(request["courier"]))
     try:
         kind = _COMMANDS[request["command"]]
         command = wire.from_plain(kind, _from_json(request["fields"]))
@@ -97,6 +112,19 @@ async def serve(node: Node) -> asyncio.Server:
         os.umask(old)
 
 
+async def ask(data: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the live node's answer to one request; None where no node runs on this folder."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(data / SOCKET), limit=_LINE)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+    writer.write(json.dumps(request).encode() + b"\n")
+    await writer.drain()
+    answer = json.loads(await reader.readline())
+    writer.close()
+    return dict(answer)
+
+
 async def submit(data: Path, stream: str, command: Any, actor: Actor) -> dict[str, Any]:
     """Record a command through the live node, or by opening the data folder. Returns {"receipt", "origin", "seq"}.
 
@@ -109,19 +137,13 @@ async def submit(data: Path, stream: str, command: Any, actor: Actor) -> dict[st
         "command_id": secrets.token_bytes(16).hex(),
         "actor": {"person": actor.person, "role": str(actor.role), "seat": actor.seat},
     }
-    try:
-        reader, writer = await asyncio.open_unix_connection(str(data / SOCKET), limit=_LINE)
-    except (FileNotFoundError, ConnectionRefusedError):
+    answer = await ask(data, request)
+    if answer is None:
         node = await open_asking(load_settings(data / SETTINGS))
         try:
             answer = await _answer(node, request)
         finally:
             await node.close()
-    else:
-        writer.write(json.dumps(request).encode() + b"\n")
-        await writer.drain()
-        answer = json.loads(await reader.readline())
-        writer.close()
     if "refused" in answer:
         facts = answer["refused"]
         raise Refused(

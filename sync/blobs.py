@@ -80,13 +80,16 @@ class Incoming:
 class BlobStore:
     """The blobs of a node, in one folder. Calls block on the disk: use a thread for large ones."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make the folder, and clear away what a crash left half received. Raises BlobFault."""
+    def __init__(self, folder: Path, *, clear: bool = True) -> None:
+        """Make the folder, and clear away what a crash left half received (not `clear`: a running node may be receiving).
+
+        Raises BlobFault.
+        """
         self.folder = folder
         self._incoming = folder / "incoming"
         try:
             self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for left in self._incoming.iterdir():
+            for left in self._incoming.iterdir() if clear else ():
                 left.unlink()
         except OSError as error:
             raise BlobFault("", "io", str(error)) from error

@@ -68,6 +68,10 @@ class Task(ABC):
         self._hurry.set()
         self._wake.set()
 
+    async def once(self) -> None:
+        """Do one round, for a reader of something that does not change. Raises what `run` would show."""
+        await self._round()
+
     async def run(self) -> None:
         """Work until cancelled. Whatever fails changes the status and never ends the task: this is its supervisor."""
         failures = 0

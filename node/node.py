@@ -48,6 +48,7 @@ from node.views import review as review_view
 from node.witness import REQUIRED, NotWitnessed, Witness
 from sync import codec
 from sync.blobs import BlobFault, BlobStore
+from sync.heal import Healed
 from sync.keys import NodeKeys, name_base
 from sync.log import LogFault, origins, reached, read_entry
 from sync.seal import SealFault
@@ -98,6 +99,7 @@ class Node:
         self.profiles = profiles
         self.stopped: NodeFault | None = None
         self.gate = GateReport()
+        self.healed: Healed | None = None  # what this process has brought back of the own log
         self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple

@@ -249,7 +249,7 @@ async def _goes_on(room: Room) -> bool:
     """Start node a; once nothing more heals by itself, try to record."""
     async with room.up(room.settings("a")) as a:
         with contextlib.suppress(TimeoutError):
-            await until(lambda: a.stopped is None or not a.gate.healable, 4)
+            await until(lambda: a.stopped is None or not a.gate.healable, 1.5)
         if a.stopped is not None:
             return False
         await room.record(a, room.rng.randrange(1, 4))

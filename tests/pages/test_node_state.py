@@ -12,6 +12,7 @@ import pytest
 from node.recorder import NodeFault
 from node.replica import ReplicaStatus
 from node.verdict import GateReport
+from sync.heal import Healed
 from sync.tampered import Problem
 from sync.witness import Misbehaviour, keep_evidence
 from tests.faults.small_node import ORIGIN
@@ -53,6 +54,13 @@ async def test_a_stopped_node_says_why_and_how_far_its_healing_is_on_every_page(
     words = "本机日志 7 条，少于本机已经发出的记录，正在由邻机找回（fence 处已知 12 条）；取回记录 3/12"
     assert page.words.count(words) == 2  # in the bar and on the page
     assert "上次未成：b: unreachable" in page.words
+    await browser.close()
+
+
+async def test_what_was_healed_and_from_whom_stands_on_every_page(room: Room) -> None:
+    room.node.healed = Healed(1_772_000_000_000, ORIGIN, "fence-ahead", "532924-room-1-b", 4, 7, 3, 1)
+    browser = await Browser.of(room, "O-1")
+    assert "由 532924-room-1-b 补回 3 条并核验，1 条受损的已移出留存" in (await browser.get("/desk")).words
     await browser.close()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from node.clock import SystemClock
 from node.recorder import NodeFault
 from node.replica import ReplicaStatus
 from node.verdict import GateReport
@@ -65,7 +66,7 @@ async def test_what_was_healed_and_from_whom_stands_on_every_page(room: Room) ->
 
 
 async def test_a_stalled_copy_is_an_alarm_with_age_and_lag_on_every_page(room: Room) -> None:
-    now = room.node.machine_ms()
+    now = SystemClock().now().at_ms
     stalled = ReplicaStatus(
         "second-disk", "file", "/mnt/copies", "erhai.db", "stalled", now - 61_000, now - 42_000, detail="no space left"
     )

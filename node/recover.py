@@ -170,9 +170,13 @@ class Recovery:
 
     async def _keep_branches(self, verdict: Rollback, answers: tuple[PeerAnswer, ...]) -> None:
         """Where a peer holds another history signed by our key, both signed checkpoints are kept and the log is closed."""
-        shown = next((one for one in answers if one.peer.name == verdict.source and one.opened is not None), None)
-        if verdict.cause == "peer-differs" and shown is not None:
-            await self._close(shown.own_note, shown.peer.name)
+        if verdict.cause != "peer-differs":
+            return
+        for answer in answers:
+            for one in (answer.opened, *answer.shown):
+                if answer.peer.name == verdict.source and one is not None and one.checkpoint == verdict.proven:
+                    await self._close(own_signature(one), answer.peer.name)
+                    return
 
     async def _close(self, note: bytes, by: str) -> None:
         now_ms = self._node.clock.now().at_ms

@@ -13,7 +13,7 @@ from sync.fence import Seen
 from sync.keys import NodeKeys
 from sync.link import LinkFault, PeerLink
 from sync.note import VerifierKey
-from sync.overtaken import cosigned_note, own_signature
+from sync.overtaken import cosigned_note, own_signature, shown_of
 from sync.supervise import log_once
 from sync.tampered import Tampered
 
@@ -22,11 +22,14 @@ ASK_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class PeerAnswer:
-    """What one peer said: not `reached`, or what it has cosigned of our log (None: nothing)."""
+    """What one peer said: not `reached`, or what it has cosigned of our log (None: nothing), and what else it can show that
+    our key has signed: evidence it keeps, and promises whose entries it lacks.
+    """
 
     peer: Peer
     reached: bool
     opened: Opened | None = None
+    shown: tuple[Opened, ...] = ()
 
     @property
     def own_note(self) -> bytes:
@@ -61,8 +64,13 @@ async def ask_peers(
 
 
 def seen_in(answers: tuple[PeerAnswer, ...]) -> tuple[Seen, ...]:
-    """Return the cosigned checkpoints among the answers, for the gate."""
-    return tuple(Seen(answer.peer.name, answer.opened.checkpoint) for answer in answers if answer.opened is not None)
+    """Return every checkpoint of ours among the answers, for the gate."""
+    return tuple(
+        Seen(answer.peer.name, one.checkpoint)
+        for answer in answers
+        for one in (answer.opened, *answer.shown)
+        if one is not None
+    )
 
 
 async def seen_by_peers(settings: Settings, keys: NodeKeys, timeout_s: float = ASK_S) -> tuple[Seen, ...]:
@@ -74,6 +82,7 @@ async def _ask(peer: Peer, keys: NodeKeys, log: VerifierKey) -> PeerAnswer:
     link = link_to(peer, keys)
     try:
         opened = await cosigned_note(link, log=log, cosigner=VerifierKey.parse(peer.cosigner_vkey))
+        shown = tuple(await shown_of(link, log))
     except LinkFault:
         return PeerAnswer(peer, reached=False)  # a neighbour that is off or cut off is the ordinary case
     except Tampered as forged:
@@ -81,4 +90,4 @@ async def _ask(peer: Peer, keys: NodeKeys, log: VerifierKey) -> PeerAnswer:
         return PeerAnswer(peer, reached=False)  # proves something about the neighbour, nothing about this log
     finally:
         await link.close()
-    return PeerAnswer(peer, reached=True, opened=opened)
+    return PeerAnswer(peer, reached=True, opened=opened, shown=shown)

@@ -12,14 +12,11 @@ import apsw
 
 from node import personal, sealing
 from node.bid_file import open_bid
-from node.clock import Clock, SystemClock
+from node.clock import Clock
 from node.domain import bond as bond_rules
 from node.domain.bidding import BidContent
 from node.domain.bond import BondFacts, RecordBond
-from node.domain.evaluation import (
-    OpenedChecklist,
-    OpenedMarks,
-)
+from node.domain.evaluation import OpenedChecklist, OpenedMarks
 from node.domain.incident import RelaxWitness
 from node.domain.lot import LotState
 from node.domain.notice import RegisterParticipation
@@ -36,6 +33,7 @@ from node.feed import Feed
 from node.identities import BidderIdentity, BondIdentity, MemberIdentity
 from node.neighbours import Awaited
 from node.people import Person
+from node.reach import reach_of
 from node.receipts import Reach, Receipt, place_of, receipt_of, seq_of_command
 from node.recorder import NodeFault, Recorder
 from node.replica import ReplicaStatus
@@ -44,12 +42,12 @@ from node.settings import Settings
 from node.store import Store
 from node.verdict import GateReport, words_of
 from node.views import custody as custody_view
-from node.views import review as review_view
 from node.witness import REQUIRED, NotWitnessed, Witness
 from sync import codec
 from sync.blobs import BlobFault, BlobStore
-from sync.keys import NodeKeys, name_base
-from sync.log import LogFault, origins, reached, read_entry
+from sync.heal import Healed
+from sync.keys import NodeKeys
+from sync.log import LogFault, origins, read_entry
 from sync.seal import SealFault
 from sync.status import LinkState, PeerStatus
 from sync.succession import Statement
@@ -98,6 +96,7 @@ class Node:
         self.profiles = profiles
         self.stopped: NodeFault | None = None
         self.gate = GateReport()
+        self.healed: Healed | None = None  # what this process has brought back of the own log
         self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple
@@ -479,22 +478,7 @@ class Node:
 
     async def reach(self, origin: str, seq: int) -> Reach:
         """Return how far an entry has travelled."""
-        kinds = {f"{name_base(peer.origin)}/m": (peer.kind, peer.name) for peer in self.settings.peers}
-        mine = f"{name_base(self.settings.origin)}/m"
-        kinds[mine] = ("prefecture" if self.settings.is_prefecture else "room", self.settings.node)
-
-        def find(db: apsw.Connection) -> Reach:
-            entry = codec.decode(read_entry(db, origin, seq))
-            witnessed: list[str] = []
-            received: list[str] = []
-            for cosigned in reached(db, origin, seq):
-                kind, name = kinds.get(cosigned.cosigner, ("room", cosigned.cosigner))
-                (received if kind == "prefecture" else witnessed).append(name)
-            lot_code = entry.stream.split("/")[1] if "/" in entry.stream else ""
-            reviewed = review_view.is_reviewed(db, origin, seq, lot_code)
-            return Reach(entry.at_ms, tuple(witnessed), tuple(received), reviewed)
-
-        return await self.store.read(find)
+        return await self.store.read(lambda db: reach_of(db, self.settings, origin, seq))
 
     async def personal(self, commitment: bytes) -> personal.Personal | None:
         """Return erasable data behind a commitment, if it is kept here."""
@@ -506,10 +490,6 @@ class Node:
         fault = self.stopped or self.store.broken
         why_not = words_of(self.gate) if self.stopped is not None and self.gate.cause else str(fault or "")
         return Links(self.peer_status(), str(reading.quality), reading.at_ms, fault is None, why_not)
-
-    def machine_ms(self) -> int:
-        """Return this machine's own time, which is that of its files and of Litestream, whatever a demo's clock says."""
-        return SystemClock().now().at_ms
 
     async def close(self) -> None:
         """Close the feed and the store, then let go of the fence."""

@@ -15,6 +15,7 @@ from node import projection
 from node.ask_peers import PeerAnswer, ask_peers, link_to, seen_in
 from node.node import Node
 from node.recorder import NodeFault
+from node.store import StoreFault
 from node.verdict import HEALABLE, GateReport, report_of
 from sync.checkpoint import Checkpoint, Opened
 from sync.fence import UNPROVEN, Rollback, Seen
@@ -55,7 +56,7 @@ class Recovery:
         try:
             answers = await ask_peers(node.settings, node.keys)
             passed = await self._reconcile(answers)
-        except (LinkFault, LogFault, Tampered, apsw.Error) as error:
+        except (LinkFault, LogFault, Tampered, StoreFault, apsw.Error) as error:
             log_once(error, "healing the own log")
             self._show(replace(node.gate, phase="", problem=str(error)))
             return False
@@ -155,6 +156,7 @@ class Recovery:
             settled=settled,
             progress=self._progress,
         )
+        node.healed = done
         _logger.warning(
             "%s healed from %s after %s: %d -> %d entries, %d fetched, %d rows set aside",
             done.origin,
@@ -168,9 +170,13 @@ class Recovery:
 
     async def _keep_branches(self, verdict: Rollback, answers: tuple[PeerAnswer, ...]) -> None:
         """Where a peer holds another history signed by our key, both signed checkpoints are kept and the log is closed."""
-        shown = next((one for one in answers if one.peer.name == verdict.source and one.opened is not None), None)
-        if verdict.cause == "peer-differs" and shown is not None:
-            await self._close(shown.own_note, shown.peer.name)
+        if verdict.cause != "peer-differs":
+            return
+        for answer in answers:
+            for one in (answer.opened, *answer.shown):
+                if answer.peer.name == verdict.source and one is not None and one.checkpoint == verdict.proven:
+                    await self._close(own_signature(one), answer.peer.name)
+                    return
 
     async def _close(self, note: bytes, by: str) -> None:
         now_ms = self._node.clock.now().at_ms

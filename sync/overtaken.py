@@ -65,15 +65,22 @@ async def disproof(link: PeerLink, db: Database, *, own: VerifierKey, cosigner: 
         found += [opened] if opened is not None else []
     except Tampered as forged:
         raise LinkFault("unexpected-answer", str(forged)) from forged
-    for note in await _evidence(link, own.name):
-        try:
-            found.append(open_checkpoint(note, [own]))
-        except (Tampered, Malformed):
-            continue
+    found += await shown_of(link, own)
     for one in sorted(found, key=lambda opened: -opened.checkpoint.size):
         if not await db.read(lambda db, one=one: contains(db, one.checkpoint)):  # type: ignore[misc]
             return one
     return None
+
+
+async def shown_of(link: PeerLink, own: VerifierKey) -> list[Opened]:
+    """Return the checkpoints signed by our own key that this peer keeps as evidence or was promised. Raises LinkFault."""
+    found: list[Opened] = []
+    for note in await _evidence(link, own.name):
+        try:
+            found.append(open_checkpoint(note, [own]))
+        except (Tampered, Malformed):
+            continue  # not ours: it proves something about the peer alone
+    return found
 
 
 async def _evidence(link: PeerLink, origin: str) -> list[bytes]:

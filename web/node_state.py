@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp.web import Request, Response, RouteTableDef
 
+from node.clock import SystemClock
 from node.domain.values import Role
 from node.export import evidence_zip
 from node.node import Node
@@ -75,7 +76,7 @@ async def state(request: Request) -> Response:
         gate_words=words_of(node.gate) if node.stopped is not None else "",
         size=node.recorder.log.size,
         origin=node.settings.origin,
-        replicas=_rows(node, node.machine_ms()),
+        replicas=_rows(node, SystemClock().now().at_ms),  # the time of files, whatever a demo's clock says
         healed=tuple(reversed(await node.read(heals))),
         heal_causes=HEAL_CAUSES,
         successions=[(one, epoch_of(one.new_origin)) for one in node.statements],

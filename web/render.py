@@ -40,6 +40,7 @@ class Bar:
     prefecture_state: str
     power: str
     copies: str
+    healed: str
     writable: bool
     why_not: str
     demo: bool
@@ -104,6 +105,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         # The room's power is not measured by this program yet; the bar says so instead of saying nothing.
         power="" if node.settings.is_prefecture else "供电未监测",
         copies=_copies(node),
+        healed=_healed(node),
         writable=links.writable,
         why_not=links.why_not,
         demo=node.settings.demo,
@@ -118,6 +120,15 @@ def _log_of(node: Node, person: Person | None) -> str:
     """Return the log's name, with its size for those whose work it is: others could count bids by it (ZB 22)."""
     counts = person is not None and person.role in {Role.OPERATOR, Role.REVIEWER, Role.TECHNICIAN}
     return node.settings.origin + (f" #{node.recorder.log.size}" if counts else "")
+
+
+def _healed(node: Node) -> str:
+    """Return what was healed since the start, and from whom; empty while the node is stopped or nothing was."""
+    one = node.healed
+    if one is None or node.stopped is not None:
+        return ""
+    aside = f"，{one.set_aside} 条受损的已移出留存" if one.set_aside else ""
+    return f"本机日志启动时由 {one.source} 补回 {one.fetched} 条并核验{aside}，现有 {one.size} 条。"
 
 
 def _copies(node: Node) -> str:

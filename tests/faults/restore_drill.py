@@ -28,7 +28,6 @@ from node.domain.values import Actor, Role
 from node.epoch import open_epoch
 from node.litestream import environment, program, write_config
 from node.node import Node
-from node.recorder import NodeFault
 from node.settings import Replica, Settings, load_settings
 from node.start import DATABASE, FENCE, KEYS
 from node.store import connect
@@ -238,18 +237,19 @@ async def _run_clones(room: Room) -> None:
     port = room.world.port
     other = replace(room.settings("a"), data=twin, pages_port=port + 30, sync_port=port + 31)
     async with room.up(room.settings("a")) as a, room.up(other) as a2:
-        with contextlib.suppress(NodeFault):
-            await asyncio.gather(_incident(a, room.rng), _incident(a2, room.rng))
-        await until(lambda: a.stopped is not None and a2.stopped is not None, 30)
-        assert await a.read(misbehaviours)
-        assert await a2.read(misbehaviours)
+        async with asyncio.timeout(30):
+            while "closed" not in {a.gate.cause, a2.gate.cause}:
+                # One that has appended nothing yet may heal from the other and follow it for a while: no fork so far.
+                await asyncio.gather(_incident(a, room.rng), _incident(a2, room.rng), return_exceptions=True)
+                await asyncio.sleep(0.1)
+        assert await a.read(misbehaviours) or await a2.read(misbehaviours)
 
 
 async def _goes_on(room: Room) -> bool:
     """Start node a; once nothing more heals by itself, try to record."""
     async with room.up(room.settings("a")) as a:
         with contextlib.suppress(TimeoutError):
-            await until(lambda: a.stopped is None or not a.gate.healable, 4)
+            await until(lambda: a.stopped is None or not a.gate.healable, 1.5)
         if a.stopped is not None:
             return False
         await room.record(a, room.rng.randrange(1, 4))
@@ -265,7 +265,7 @@ def _nothing_forked(room: Room, *, clone: bool) -> None:
                 continue  # two branches: both kept, both proven; the next lines say so
             size = min(size_of(a, origin), size_of(b, origin))
             assert tree_root(TableHashes(a, origin), size) == tree_root(TableHashes(b, origin), size), origin
-        assert bool(misbehaviours(b)) == clone
+        assert clone or misbehaviours(b) == ()
         for node, db in (("a", a), ("b", b)):
             public = load_public(room.world.data(node) / KEYS / "public.json")
             keys = log_keys(room.settings(node), public.log_vkey, known_successions(db))

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from node.clock import SystemClock
 from node.recorder import NodeFault
 from node.replica import ReplicaStatus
 from node.verdict import GateReport
+from sync.heal import Healed
 from sync.tampered import Problem
 from sync.witness import Misbehaviour, keep_evidence
 from tests.faults.small_node import ORIGIN
@@ -56,8 +58,15 @@ async def test_a_stopped_node_says_why_and_how_far_its_healing_is_on_every_page(
     await browser.close()
 
 
+async def test_what_was_healed_and_from_whom_stands_on_every_page(room: Room) -> None:
+    room.node.healed = Healed(1_772_000_000_000, ORIGIN, "fence-ahead", "532924-room-1-b", 4, 7, 3, 1)
+    browser = await Browser.of(room, "O-1")
+    assert "由 532924-room-1-b 补回 3 条并核验，1 条受损的已移出留存" in (await browser.get("/desk")).words
+    await browser.close()
+
+
 async def test_a_stalled_copy_is_an_alarm_with_age_and_lag_on_every_page(room: Room) -> None:
-    now = room.node.machine_ms()
+    now = SystemClock().now().at_ms
     stalled = ReplicaStatus(
         "second-disk", "file", "/mnt/copies", "erhai.db", "stalled", now - 61_000, now - 42_000, detail="no space left"
     )

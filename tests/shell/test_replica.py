@@ -173,6 +173,29 @@ async def test_a_file_replica_keeps_up_and_can_be_restored(tmp_path: Path) -> No
     assert not alive(pid)
 
 
+async def test_a_restored_database_goes_on_in_the_same_replica_and_loses_nothing_of_it(tmp_path: Path) -> None:
+    """Litestream's own memory of a database is set aside with it, or it would ship nothing of what is written next."""
+    replica = Replica("disk", "file", str(tmp_path / "copies"))
+    async with kept(tmp_path, replica) as made:
+        for _ in range(10):
+            await made.grow()
+        await made.until("current")
+        await asyncio.sleep(1.5)
+        await made.until("current")
+        assert await made.restored() == 10
+    for side in ("erhai.db", "erhai.db-wal", "erhai.db-shm"):
+        (tmp_path / side).unlink(missing_ok=True)
+    shutil.rmtree(tmp_path / ".erhai.db-litestream")
+    (tmp_path / "restored.db").rename(tmp_path / "erhai.db")
+    async with kept(tmp_path, replica) as made:
+        for _ in range(7):
+            await made.grow()
+        await made.until("current")
+        await asyncio.sleep(1.5)
+        await made.until("current")
+        assert await made.restored() == 17
+
+
 async def test_a_replica_that_takes_no_more_is_an_alarm_and_writing_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

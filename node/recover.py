@@ -15,6 +15,7 @@ from node import projection
 from node.ask_peers import PeerAnswer, ask_peers, link_to, seen_in
 from node.node import Node
 from node.recorder import NodeFault
+from node.store import StoreFault
 from node.verdict import HEALABLE, GateReport, report_of
 from sync.checkpoint import Checkpoint, Opened
 from sync.fence import UNPROVEN, Rollback, Seen
@@ -55,7 +56,7 @@ class Recovery:
         try:
             answers = await ask_peers(node.settings, node.keys)
             passed = await self._reconcile(answers)
-        except (LinkFault, LogFault, Tampered, apsw.Error) as error:
+        except (LinkFault, LogFault, Tampered, StoreFault, apsw.Error) as error:
             log_once(error, "healing the own log")
             self._show(replace(node.gate, phase="", problem=str(error)))
             return False

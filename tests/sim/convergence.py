@@ -17,6 +17,8 @@ def unsettled(world: Any) -> str | None:
         running = machine.running
         if running is None:
             return f"{machine.name} is not running"
+        if _could_heal(world, machine):
+            return f"{machine.name} is stopped ({running.node.gate.cause}) though a neighbour holds everything"
         for edge in machine.plan.pushes:
             source, target = machine, world.net.machines[edge.peer]
             left = _carried(world, source, target, edge.origin, by=target)
@@ -28,6 +30,16 @@ def unsettled(world: Any) -> str | None:
             if left is not None:
                 return f"pull {machine.name} from {edge.peer}: {left}"
     return None
+
+
+def _could_heal(world: Any, machine: Any) -> bool:
+    """Tell whether a stopped node has an honest neighbour that has cosigned all that its fence released."""
+    running, origin = machine.running, machine.origin
+    if not running.stopped or not running.node.gate.healable or world.watch.truth.forked(origin):
+        return False
+    peers = [world.net.machines[edge.peer] for edge in machine.plan.pushes if edge.origin == origin]
+    holding = [head(peer.disk.db, origin) for peer in peers if peer.liar is None and has_log(peer.disk.db, origin)]
+    return any(held.frozen is None and held.checkpoint_size >= running.fence.state.released.size for held in holding)
 
 
 def _carried(world: Any, source: Any, target: Any, origin: str, *, by: Any) -> str | None:

@@ -15,29 +15,31 @@ from typing import Any
 
 import apsw
 
+from node.ask_peers import ask_peers, seen_in
 from node.recorder import Recorder
+from node.recover import Recovery, stop_on_proof
 from node.store import StoreFault
+from node.verdict import RESTORE_SCHEMA
 from sync import gate
 from sync.checkpoint import Opened, read
-from sync.fence import Behind, Fence, Rollback, Seen
+from sync.fence import Behind, Fence
 from sync.follow import pull_log
+from sync.heal import HEAL_SCHEMA
 from sync.link import LinkFault
 from sync.log import LOG_SCHEMA, TableHashes, head
 from sync.merkle import consistency_proof
 from sync.note import COSIGNATURE, Signer
-from sync.overtaken import contains, cosigned_checkpoint, own_signature
 from sync.receiver import Ask, MirroredLog, SyncNode, log_hash, receive
 from sync.replicate import RemoteNode, push_log
-from sync.tampered import Malformed, Problem, Tampered
+from sync.tampered import Malformed
 from sync.wire import SIZE_TYPE, AddCheckpoint, decode_lines, decode_size
-from sync.witness import Misbehaviour, keep_evidence
 from tests.sim.disk import Crash, Disk, SimStore
 from tests.sim.liar import Liar
 from tests.sim.network import SimLink
+from tests.sim.recovery import bare_node
 
 PREFECTURE = "dali.erhai"
 START_MS = 1_790_000_000_000
-ASK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,18 @@ class Plan:
 class Running:
     """One life of a node, from start to crash."""
 
+    node: Any
     store: SimStore
     recorder: Recorder
     fence: Fence
     sync: SyncNode
-    stopped: str  # why it may not append; empty: it may
     replication: list[Any] = field(default_factory=list)
+    disproved: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it may not append."""
+        return self.node.stopped is not None
 
 
 class Machine:
@@ -144,26 +152,29 @@ class Machine:
         return job
 
     async def _boot(self) -> None:
-        seen = await self._seen()
+        peers = sorted({edge.peer for edge in self.plan.pushes if edge.origin == self.origin})
+        named = [SimpleNamespace(name=one, url=one, cosigner_vkey=str(identity(one).cosigner.vkey)) for one in peers]
+        settings: Any = SimpleNamespace(origin=self.origin, node=self.node, peers=named)
+        keys: Any = SimpleNamespace(log_signer=self.who.log, machine=self)
+        clock: Any = SimpleNamespace(now=self.now_ms)
+        seen = seen_in(await ask_peers(settings, keys))
         disk = self.disk
         fence = Fence.open(disk.fence_path)
-        settings: Any = SimpleNamespace(origin=self.origin, node=self.node)
-        keys: Any = SimpleNamespace(log_signer=self.who.log)
-        clock: Any = SimpleNamespace(now=self.now_ms)
         recorder = Recorder(settings, keys, fence, clock, ())
         store = SimStore(disk, self.rng, crashed=self._died, committed=lambda: self.world.watch.check(self))
 
         def prepare(db: apsw.Connection) -> None:
-            db.execute(LOG_SCHEMA)
+            for schema in (LOG_SCHEMA, HEAL_SCHEMA, RESTORE_SCHEMA):
+                db.execute(schema)
             recorder.open(db)
 
         store.setup(prepare)
         verdict = store.setup(lambda db: gate.check_start(db, fence, self.who.log.vkey, seen))
         if isinstance(verdict, Behind):
             fence.advance(verdict.to)
-        stopped = verdict.cause if isinstance(verdict, Rollback) else ""
+        node = bare_node(self, settings, keys, verdict, store=store, recorder=recorder)
         self.world.watch.check(self)
-        self.world.note("start", self.name, stopped)
+        self.world.note("start", self.name, node.gate.cause)
         store.before_commit = lambda db: self._before_commit(recorder, db)
         store.after_commit = lambda: self._after_commit(recorder)
         store.after_rollback = recorder.after_rollback
@@ -178,7 +189,7 @@ class Machine:
             now_ms=self.now_ms,
             stored=lambda _origin: self._notify(),
         )
-        running = self.running = Running(store, recorder, fence, sync, stopped)
+        running = self.running = Running(node, store, recorder, fence, sync)
         recorder.released = lambda _topics: self.world.loop.call_soon(self._notify)
         for edge in self.plan.pushes:
             remote = RemoteNode(edge.peer, identity(edge.peer).cosigner.vkey)
@@ -198,28 +209,16 @@ class Machine:
             self._task(task.run())
         for peer in self.plan.witnesses:
             self._task(self._ask_witness(peer))
-        if not stopped:
-            self._task(self._write_on())
+        self._task(self._write_on())
+        self._task(self._recover(running))
 
-    async def _seen(self) -> tuple[Seen, ...]:
-        """What the peers have cosigned of the own log, those that answer within two seconds."""
-        peers = sorted({edge.peer for edge in self.plan.pushes if edge.origin == self.origin})
-        asking = [self._task(self._ask(peer)) for peer in peers]
-        if asking:
-            await asyncio.wait(asking, timeout=ASK_S)
-        found = [job.result() for job in asking if job.done() and not job.cancelled()]
-        for job in asking:
-            job.cancel()
-        return tuple(seen for seen in found if seen is not None)
-
-    async def _ask(self, peer: str) -> Seen | None:
-        try:
-            found = await cosigned_checkpoint(
-                self._link(peer), log=self.who.log.vkey, cosigner=identity(peer).cosigner.vkey
-            )
-        except (LinkFault, Tampered):
-            return None
-        return None if found is None else Seen(peer, found)
+    async def _recover(self, running: Running) -> None:
+        """Heal from the neighbours whenever this node is stopped, as long as that can help."""
+        while True:
+            await Recovery(running.node).run()
+            self.world.note("recovered", self.name, running.node.gate.cause)
+            running.disproved.clear()
+            await running.disproved.wait()
 
     def _link(self, peer: str) -> Any:
         return SimLink(self.world.net, self, peer)
@@ -251,25 +250,12 @@ class Machine:
         self.world.loop.call_later(self.rng.uniform(0.1, 4.0), self.start)
 
     async def _disproved(self, proof: Opened, by: str) -> None:
-        """Do what a node does when a peer proves that another hand has signed with its key: append nothing more."""
+        """A peer proves that another hand has signed with this node's key."""
         running = self.running
-        if running is None or running.stopped:
-            return
-
-        def job(db: apsw.Connection) -> None:
-            if contains(db, proof.checkpoint):
-                return
-            running.stopped = "disproved"
-            held = head(db, self.origin)
-            ahead = proof.checkpoint.size > held.size
-            if running.recorder.appended or not ahead:
-                problem = Problem.ROLLED_BACK if ahead else Problem.TWO_BRANCHES
-                note, shown = held.checkpoint or b"", own_signature(proof)
-                found = Misbehaviour(self.origin, problem, note, shown, b"", by, self.now_ms())
-                keep_evidence(db, found, freeze=True)
-
-        await running.store.write(job)
-        self.world.note("disproved", self.name, by)
+        if running is not None and running.node.stopped is None:
+            await stop_on_proof(running.node, proof, by)
+            running.disproved.set()
+            self.world.note("disproved", self.name, by)
 
     # -- own entries -------------------------------------------------------------------------------------------------
 

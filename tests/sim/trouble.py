@@ -33,7 +33,7 @@ class Trouble:
         ]
         chosen = rng.sample(kinds, rng.randint(2, 5), counts=[weight for _, weight in kinds])
         self.kinds = list(dict.fromkeys(kind for kind, _ in chosen))
-        self.every_s = rng.uniform(0.4, 2.5)
+        self.every_s = rng.uniform(0.3, 1.8)
         world.net.weather = Weather(
             low_s=0.001,
             high_s=rng.choice((0.01, 0.05, 0.3)),
@@ -89,13 +89,13 @@ class Trouble:
 
     def _restore(self) -> None:
         """Put an old copy back, with its fence or (as the drill says) without."""
-        machine = self._some()
-        images = self._images.get(machine.name)
-        if machine.running is None or not images:
+        kept = [one for one in self._world.machines if one.running is not None and one.name in self._images]
+        if not kept:
             return
+        machine = self._rng.choice(kept)
         fence = self._rng.random() < 0.4
         machine.crash()
-        machine.disk.put_back(self._rng.choice(images), fence=fence)
+        machine.disk.put_back(self._rng.choice(self._images[machine.name]), fence=fence)
         if fence:
             self._world.watch.excused.add(machine.origin)
         self._world.note("restore", machine.name, fence)

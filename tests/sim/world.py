@@ -23,6 +23,7 @@ from tests.sim.disk import Disk
 from tests.sim.liar import Liar
 from tests.sim.machine import Edge, Machine, Plan, identity
 from tests.sim.network import Net
+from tests.sim.recovery import simulated_links
 from tests.sim.trouble import Trouble
 from tests.sim.virtual_time import VirtualLoop, run_virtually
 from tests.sim.watch import Violation, Watch
@@ -104,7 +105,7 @@ class World:
 
     def _room(self, plans: dict[str, Plan], room: list[str], *, up: bool) -> None:
         """Everybody pushes to everybody; up goes everybody for itself, or some also carry for others, up and down."""
-        relayed = up and len(room) > 1 and self.rng.random() < 0.5
+        relayed = up and len(room) > 1 and self.rng.random() < 0.4
         for node in room:
             plan, origin = plans[node], identity(node).origin
             for other in room:
@@ -115,7 +116,7 @@ class World:
                 plan.pushes.append(Edge("p", origin))
             if relayed:
                 for other in room:
-                    if other != node and (node == room[0] or self.rng.random() < 0.4):
+                    if other != node and (node == room[0] or self.rng.random() < 0.25):
                         plan.pushes.append(Edge("p", identity(other).origin))
                         plan.pulls.append(Edge(other, identity("p").origin))
             if len(room) > 1 and self.rng.random() < 0.3:
@@ -143,12 +144,13 @@ class World:
             for machine in self.machines[: rng.randint(1, 3)]:
                 await machine.append(rng.choice((100, 254, 300, 520)))
         trouble = self.loop.create_task(self.trouble.go_on())
-        await asyncio.sleep(rng.uniform(5.0, 15.0))
+        await asyncio.sleep(rng.uniform(4.0, 11.0))
         trouble.cancel()
         self._heal()
-        await asyncio.sleep(3.0)
-        for machine in self.machines:  # branches that were short grow past what was promised of the other
-            await machine.append(rng.choice((1, 3, 40)))
+        if rng.random() < 0.5:
+            await asyncio.sleep(3.0)
+            for machine in self.machines:  # branches that were short grow past what was promised of the other
+                await machine.append(rng.choice((1, 3, 40)))
         healed_s = self.loop.time()
         while (left := unsettled(self)) is not None:
             if self.loop.time() - healed_s > BOUND_S:
@@ -199,6 +201,7 @@ def simulate(seed: int, trace: Any = None) -> Outcome:
             for module in ("sync.replicate", "sync.receiver"):
                 patches.enter_context(patch(f"{module}.log_once", world.watch.unforeseen))
             patches.enter_context(patch("sync.replicate.random", Random(seed)))
+            simulated_links(world.net, patches)
             patches.enter_context(patch.object(VerifierKey, "verifies", _verifies))
             patches.enter_context(patch("sync.wire.MAX_PACKAGES", world.rng.choice((1, 2, 32))))
             try:

@@ -33,6 +33,7 @@ class Peer:
     cosigner_vkey: str  # signed-note verifier key (0x04) of its cosigner
     url: str = ""  # https://host:port of its sync port; empty for counties, which dial
     sealing_public: str = ""  # hex X25519 public key, to wrap session keys to
+    cap_kbit_s: int = 0  # most that is sent to this peer, in 1,000 bits a second; 0: no bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ _SIZES = {"disk_floor_mib"}
 _PATHS = {"data", "calendar", "people", "demo_clock"}
 _REQUIRED = {"role", "node", "origin", "data", "pages_port", "sync_port", "centre_name", "room_name"}
 _KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "replica"}
-_PEER_KEYS = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public"}
+_PEER_KEYS = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public", "cap_kbit_s"}
+_MAX_CAP_KBIT_S = 10_000_000
 
 
 def _peer(table: Any, index: int) -> Peer:
@@ -121,7 +123,10 @@ def _peer(table: Any, index: int) -> Peer:
         raise SettingsFault(f"{where}.kind", "must be room, prefecture or county")
     # Counties dial the prefecture, never the other way: the extranet lets nothing in.
     optional = {"sealing_public", "url"} if table["kind"] == "county" else {"sealing_public"}
-    for key in _PEER_KEYS - optional:
+    cap = table.get("cap_kbit_s", 0)
+    if isinstance(cap, bool) or not isinstance(cap, int) or not (cap == 0 or 8 <= cap <= _MAX_CAP_KBIT_S):
+        raise SettingsFault(f"{where}.cap_kbit_s", f"must be 0 or between 8 and {_MAX_CAP_KBIT_S}")
+    for key in _PEER_KEYS - optional - {"cap_kbit_s"}:
         if not isinstance(table.get(key), str) or not table[key]:
             raise SettingsFault(f"{where}.{key}", "must be text")
     return Peer(**table)

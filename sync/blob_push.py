@@ -11,8 +11,8 @@ from sync.blobs import BlobFault, BlobStore
 from sync.link import LinkFault, PeerLink
 from sync.merkle import leaf_hash
 from sync.receiver import Database
-from sync.replicate import Task
 from sync.status import LinkState
+from sync.task import Task
 
 _SMALL = 1_024
 _EARLY_S, _TRIES = 0.1, 30

@@ -5,8 +5,11 @@ root over the part that is already here; so every bundle is checked by itself as
 on, and a history that leaves the one stored here is found before anything of it is kept.
 """
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import apsw
 
@@ -16,16 +19,18 @@ from sync.log import TableHashes, has_log, head, open_log
 from sync.merkle import Frontier, leaf_hash, tree_root
 from sync.mirror import Verified, leading_of, store_upload
 from sync.note import SignedNote, Signer
+from sync.pace import Answered, Pace
 from sync.reader import LogReader
 from sync.receiver import Database, MirroredLog
-from sync.replicate import Task
 from sync.status import LinkState
 from sync.tampered import Malformed, Problem, Tampered
+from sync.task import Task
 from sync.tiles import WIDTH, entries_path
 from sync.witness import Misbehaviour, keep_evidence, keep_promise, newest_promise
 
 _BATCH = 16  # bundles stored in one transaction
 _BATCH_BYTES = 4 * 1024 * 1024
+_SURE = 2  # bundles that came whole before two are asked for at a time: a line that flaps carries one, not two halves
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ class Pull(Task):
         self._cosigner = cosigner
         self._stored = stored
         self._reader = LogReader(link, log.vkey.name)
+        self._pace = Pace()
 
     async def _round(self) -> None:
         note = await self._reader.checkpoint()
@@ -170,18 +176,39 @@ class Pull(Task):
         planned = await self._plan(copy, target, note)
         await self._keeps_promise(copy, planned, note)
         await self._db.write(lambda db: self._promise(db, copy, target, note))
+        await self._bundles(copy, planned, range(first, complete + (1 if rest else 0)))
+
+    async def _bundles(self, copy: Copy, planned: Plan, wanted: range) -> None:
+        """Bring, verify and store bundles. What was verified is stored also where the line is cut behind it."""
+        target, loop = planned.target, asyncio.get_running_loop()
         bodies: list[bytes] = []
         leaves: list[bytes] = []
         size, start = 0, copy.size
-        for n in range(first, complete + (1 if rest else 0)):
-            entries, sent = await self._reader.bundle(n, WIDTH if n < complete else rest)
-            new = max(copy.size - n * WIDTH, 0)
-            leaves += check_bundle(planned, copy, n, entries)[new:]
-            bodies += entries[new:]
-            size += sent
-            if len(bodies) >= _BATCH * WIDTH or size > _BATCH_BYTES:
-                await self._store(Verified(target, start, bodies, leaves))
-                start, size, bodies, leaves = start + len(bodies), 0, [], []
+        coming: deque[asyncio.Task[tuple[list[bytes], int]]] = deque()
+        due, began_s = iter(wanted), loop.time()
+        try:
+            for n in wanted:
+                # The next one is asked for before this one is here, once the line has carried some whole.
+                for ahead in islice(due, 1 + (n - wanted.start >= _SURE) - len(coming)):
+                    width = min(target.size - ahead * WIDTH, WIDTH)
+                    coming.append(asyncio.create_task(self._reader.bundle(ahead, width)))
+                entries, sent = await coming.popleft()
+                new = max(copy.size - n * WIDTH, 0)
+                leaves += check_bundle(planned, copy, n, entries)[new:]
+                bodies += entries[new:]
+                size += sent
+                self._pace.answered(Answered(len(entries), sent, sent, loop.time() - began_s))
+                began_s = loop.time()
+                if len(bodies) >= _BATCH * WIDTH or size > _BATCH_BYTES:
+                    await self._store(Verified(target, start, bodies, leaves))
+                    start, size, bodies, leaves = start + len(bodies), 0, [], []
+        except LinkFault:
+            await self._store(Verified(target, start, bodies, leaves))
+            raise
+        finally:
+            for task in coming:
+                task.cancel()
+            await asyncio.gather(*coming, return_exceptions=True)
         await self._store(Verified(target, start, bodies, leaves))
 
     async def _plan(self, copy: Copy, target: Checkpoint, note: bytes) -> Plan:
@@ -228,7 +255,8 @@ class Pull(Task):
             raise LinkFault("busy", "the copy was changed meanwhile")
         self._stored(self._origin)
         behind = verified.promise.size - verified.start - len(verified.bodies)
-        self._show(LinkState.SENDING, contact=True, behind=behind)
+        mean = self._pace.bytes_per_s / max(self._pace.entries_per_s, 1)
+        self._show(LinkState.SENDING, contact=True, behind=behind, bytes_behind=int(behind * mean), pace=self._pace)
 
     def _promise(self, db: apsw.Connection, copy: Copy, target: Checkpoint, note: bytes) -> None:
         log = open_log(db, self._origin)

@@ -1,12 +1,15 @@
 """One peer's sync port as seen from here: requests that end, answers that are bounded, faults with a reason (链路).
 
 The peer is named in the TLS handshake, so nothing is ever sent to another node. A link is judged by progress: a request
-fails when no byte has moved for PROGRESS_TIMEOUT_S, however long the whole of it takes. Redirects are not followed.
+fails when nothing was acknowledged and nothing came for PROGRESS_TIMEOUT_S, however long the whole of it takes. Bytes that
+wait in a kernel's buffer are no progress; the kernel is asked what the other side has acknowledged. After a fault nothing of
+the old connections is used again. Redirects are not followed.
 """
 
 import asyncio
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,17 +17,33 @@ from typing import Any
 import aiohttp
 
 from sync.certs import node_host
+from sync.lanes import PIECE, Lane, Lanes
 
-PROGRESS_TIMEOUT_S = 20
-CONNECT_TIMEOUT_S = 5
-_PIECE = 32 * 1024
-_SEND_BUFFER = 256 * 1024  # what the kernel may hold back from our sight; 64 kbit/s empties it in half a minute
+PROGRESS_TIMEOUT_S = 8
+CONNECT_TIMEOUT_S = 6  # also of the handshake: 9,600 bit/s need five seconds for it
+_PATIENCE = 8  # times PROGRESS_TIMEOUT_S that a peer which takes everything and answers late is waited for, at most
+_LATE_S = 300.0  # how long it is remembered that a peer answers late
+_SEND_BUFFER = 256 * 1024
+_PULSE_S = 0.1  # how often the kernel is asked what was acknowledged
+_TCP_INFO = struct.Struct(
+    "24x I 92x Q Q 8x I"
+)  # linux/tcp.h: packets in flight, bytes acked and received, bytes not sent
+_PACKET = 1_400
+_PIECE_S = 0.25  # of the observed rate: a piece is a TLS record, and the peer sees none of it before all of it is there
+_TELLING = 8 * 1024  # bytes from which on a body tells the rate
+_KEEPALIVE = (  # a peer that is gone is found within about PROGRESS_TIMEOUT_S, also while a late answer is awaited
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 
 
 @dataclass(eq=False)
 class LinkFault(Exception):
-    """A peer was not reached, or did not answer as a peer does. `why` is unreachable, silent, foreign-certificate,
-    refused (it said no), busy (it said later) or unexpected-answer; `retry_after_s` where it named a time.
+    """A peer was not reached, or did not answer as a peer does. `why` is unreachable, silent, foreign-certificate or not-tls
+    (somebody else answers, such as the sign-in page of a network), refused (it said no), busy (it said later) or
+    unexpected-answer; `retry_after_s` where it named a time.
     """
 
     why: str
@@ -59,20 +78,49 @@ class Reply:
 
 
 class PeerLink:
-    """Requests to one peer over one kept connection. Use within one event loop."""
+    """Requests to one peer over kept connections, two at most. Use within one event loop."""
 
-    def __init__(self, *, url: str, node: str, prefecture: str, context: ssl.SSLContext) -> None:
-        """`url` is where to dial, https only; `node` is who must answer."""
+    def __init__(
+        self,
+        *,
+        url: str,
+        node: str,
+        prefecture: str,
+        context: ssl.SSLContext,
+        lanes: Lanes | None = None,
+        lane: Lane = Lane.ENTRIES,
+    ) -> None:
+        """`url` is where to dial, https only; `node` is who must answer; `lanes` is shared by all links to this peer."""
         if not url.startswith("https://"):
             raise ValueError(url)
         self.url = url.rstrip("/")
         self.node = node
-        self._host = node_host(prefecture, node)
+        self.lanes = Lanes() if lanes is None else lanes
+        self.given = 0  # bodies that were handed over whole
+        self._lane = lane
+        self._prefecture = prefecture
         self._context = context
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: dict[socket.socket, tuple[int, int]] = {}  # bytes acknowledged and received at the last look
+        self._outstanding = False  # whether anything was not acknowledged at the last look
+        self._piece = _PACKET
+        self._late = 0  # answers that were given up lately, all bytes being acknowledged
+        self._late_s = 0.0  # when an answer was last late
+        self._unconnected = 0  # dials in a row that were not answered
+
+    def twin(self, lane: Lane) -> "PeerLink":
+        """Return another link to this peer, with connections of its own: nothing waits behind what the other one sends."""
+        return PeerLink(
+            url=self.url,
+            node=self.node,
+            prefecture=self._prefecture,
+            context=self._context,
+            lanes=self.lanes,
+            lane=lane,
+        )
 
     async def close(self) -> None:
-        """Drop the connection; the next request makes another."""
+        """Drop the connections; the next request makes another."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -93,68 +141,174 @@ class PeerLink:
         headers = {"Content-Type": content_type, "Content-Length": str(len(body))}
         return await self._request("PUT", path, limit=limit, body=body, headers=headers)
 
+    async def drained(self, given: int) -> None:
+        """Return when `given` bodies were handed over and all of them has left this machine, acknowledged or not."""
+        while self.given < given or any(one.unsent for one in self._look()):  # noqa: ASYNC110 - the kernel sets no event
+            await asyncio.sleep(_PULSE_S / 5)
+
     async def _request(
         self, method: str, path: str, *, limit: int, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Reply:
+        began_s = asyncio.get_running_loop().time()
+        if began_s - self._late_s > _LATE_S:
+            self._late = 0
+        patience_s = PROGRESS_TIMEOUT_S * min(_PATIENCE, 2**self._late)
+        dial_s = CONNECT_TIMEOUT_S * (
+            4 if self._unconnected % 3 == 2 else 1
+        )  # short finds a line that is back, long a thin
         try:
-            async with asyncio.timeout(PROGRESS_TIMEOUT_S) as quiet:
-                data = None if body is None else _pieces(body, quiet)
-                async with self._open().request(
-                    method,
-                    f"{self.url}{path}",
-                    data=data,
-                    headers=headers,
-                    allow_redirects=False,
-                    server_hostname=self._host,
-                ) as response:
-                    return await _read(response, limit, quiet)
+            async with asyncio.timeout(patience_s) as quiet:
+                pulse = _Pulse(self, quiet, patience_s)
+                try:
+                    async with self._open().request(
+                        method,
+                        f"{self.url}{path}",
+                        data=None if body is None else self._pieces(body, pulse),
+                        headers=headers,
+                        allow_redirects=False,
+                        server_hostname=self._host,
+                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=dial_s),
+                    ) as response:
+                        reply = await _read(response, limit, pulse)
+                finally:
+                    pulse.stop()
         except aiohttp.ClientConnectorCertificateError as error:
-            raise LinkFault("foreign-certificate", str(error.certificate_error)) from error
+            raise await self._fault("foreign-certificate", str(error.certificate_error)) from error
+        except aiohttp.ClientConnectorSSLError as error:
+            raise await self._fault("not-tls", str(error.os_error)) from error
         except aiohttp.ClientConnectorError as error:
-            raise LinkFault("unreachable", str(error.os_error)) from error
+            self._unconnected = 0
+            raise await self._fault("unreachable", str(error.os_error)) from error
+        except aiohttp.ConnectionTimeoutError as error:
+            self._unconnected += 1
+            raise await self._fault("unreachable", f"no answer within {dial_s} s") from error
         except TimeoutError as error:
-            await self.close()
-            raise LinkFault("silent", f"no progress for {PROGRESS_TIMEOUT_S} s") from error
+            if not self._outstanding:
+                self._late, self._late_s = self._late + 1, asyncio.get_running_loop().time()
+            raise await self._fault("silent", f"no progress for {patience_s} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise LinkFault("unreachable", f"{type(error).__name__} {error}") from error
+            raise await self._fault("unreachable", f"{type(error).__name__} {error}") from error
+        except LinkFault as fault:
+            raise await self._fault(fault.why, fault.detail) from fault
+        self._unconnected = 0
+        self.moved()
+        ended_s = asyncio.get_running_loop().time()
+        if self._late and ended_s - began_s > PROGRESS_TIMEOUT_S:
+            self._late_s = ended_s
+        if body is not None and len(body) >= _TELLING:
+            rate = len(body) / max(ended_s - began_s, 0.001)
+            self._piece = max(_PACKET, min(PIECE, int(rate * _PIECE_S)))
+        return reply
+
+    async def _fault(self, why: str, detail: str) -> LinkFault:
+        """Drop every connection: what one of them met, the others may not have noticed."""
+        await self.close()
+        return LinkFault(why, detail)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._context, limit=2, socket_factory=_socket)
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
+            connector = aiohttp.TCPConnector(ssl=self._context, limit=2, socket_factory=self._socket)
             self._session = aiohttp.ClientSession(
-                connector=connector, timeout=timeout, auto_decompress=False, headers={"Accept-Encoding": "identity"}
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=None),
+                auto_decompress=False,
+                headers={"Accept-Encoding": "identity"},
             )
         return self._session
 
+    @property
+    def _host(self) -> str:
+        return node_host(self._prefecture, self.node)
 
-def _socket(address: Any) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    made.setblocking(False)
-    return made
+    def _socket(self, address: Any) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for level, option, value in _KEEPALIVE:
+            made.setsockopt(level, option, value)
+        made.setblocking(False)
+        self._sockets[made] = (0, 0)
+        return made
+
+    def _look(self) -> "list[_Counts]":
+        """Ask the kernel about every connection that is open."""
+        self._sockets = {one: seen for one, seen in self._sockets.items() if one.fileno() >= 0}
+        return [_Counts.of(one) for one in self._sockets]
+
+    def moved(self) -> bool:
+        """Return whether anything was acknowledged or received since the last call, and tell the lanes."""
+        counts = self._look()
+        acked = sum(now.acked - self._sockets[now.socket][0] for now in counts)
+        received = sum(now.received - self._sockets[now.socket][1] for now in counts)
+        self._sockets = {now.socket: (now.acked, now.received) for now in counts}
+        self._outstanding = any(now.in_flight or now.unsent for now in counts)
+        self.lanes.acknowledged(self._lane, acked, asyncio.get_running_loop().time())
+        return acked + received > 0
+
+    async def _pieces(self, body: bytes, pulse: "_Pulse") -> AsyncIterator[bytes]:
+        step = min(self._piece, self.lanes.piece)
+        now_s = asyncio.get_running_loop().time
+        for start in range(0, len(body), step):
+            piece = body[start : start + step]
+            while (wait_s := self.lanes.wait_s(self._lane, len(piece), now_s())) > 0:
+                pulse.hold()  # we are silent ourselves
+                await asyncio.sleep(wait_s)
+            pulse.progress()
+            yield piece
+        self.given += 1
 
 
-def _progress(quiet: asyncio.Timeout) -> None:
-    quiet.reschedule(asyncio.get_running_loop().time() + PROGRESS_TIMEOUT_S)
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What the kernel says of one connection."""
+
+    socket: Any
+    in_flight: int  # packets
+    acked: int  # bytes since it was opened, as the two behind
+    received: int
+    unsent: int
+
+    @classmethod
+    def of(cls, one: socket.socket) -> "_Counts":
+        info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        return cls(one, *_TCP_INFO.unpack(info))
 
 
-async def _pieces(body: bytes, quiet: asyncio.Timeout) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), _PIECE):
-        yield body[start : start + _PIECE]
-        if not quiet.expired():
-            _progress(quiet)
+class _Pulse:
+    """Ends a request when nothing moves: by what is read, written, and acknowledged."""
+
+    def __init__(self, link: PeerLink, quiet: asyncio.Timeout, patience_s: float) -> None:
+        self._link = link
+        self._quiet = quiet
+        self._patience_s = patience_s
+        self._loop = asyncio.get_running_loop()
+        self._next = self._loop.call_later(_PULSE_S, self._beat)
+
+    def _beat(self) -> None:
+        if self._link.moved():
+            self.progress()
+        self._next = self._loop.call_later(_PULSE_S, self._beat)
+
+    def progress(self) -> None:
+        if not self._quiet.expired():
+            self._quiet.reschedule(self._loop.time() + self._patience_s)
+
+    def hold(self) -> None:
+        if not self._quiet.expired():
+            self._quiet.reschedule(None)
+
+    def stop(self) -> None:
+        self._next.cancel()
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int, quiet: asyncio.Timeout) -> Reply:
+async def _read(response: aiohttp.ClientResponse, limit: int, pulse: _Pulse) -> Reply:
     body = bytearray()
     while chunk := await response.content.readany():
         body += chunk
         if len(body) > limit:
             raise LinkFault("unexpected-answer", f"{response.status} with over {limit} bytes")
-        _progress(quiet)
+        pulse.progress()
     after = response.headers.get("Retry-After", "")
     return Reply(
         status=response.status,

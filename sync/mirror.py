@@ -131,8 +131,7 @@ def leading_of(db: apsw.Connection, origin: str, start: int) -> Sequence[bytes]:
 def store_upload(db: apsw.Connection, verified: Verified, *, cosigner: Signer, now_ms: int) -> Answer:
     """Store what was verified and answer, inside the caller's transaction.
 
-    Entries that another upload has stored in the meantime are skipped: both were verified against checkpoints of one
-    history.
+    Entries that another upload has stored in the meantime are skipped where they are the same.
     """
     promise = verified.promise
     log = open_log(db, promise.origin)
@@ -141,6 +140,11 @@ def store_upload(db: apsw.Connection, verified: Verified, *, cosigner: Signer, n
     if log.size < verified.start:  # the tables went back since the request was judged
         return conflict(held_of(db, promise.origin), promise.size)
     skip = log.size - verified.start
+    both = verified.leaves[:skip]
+    if both and list(both) != list(
+        TableHashes(db, promise.origin).hashes(0, verified.start, verified.start + len(both))
+    ):
+        return conflict(held_of(db, promise.origin), promise.size)
     log.extend(verified.bodies[skip:], verified.leaves[skip:])
     log.flush()
     held = held_of(db, promise.origin)

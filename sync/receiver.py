@@ -44,6 +44,11 @@ REQUESTS = 16  # requests at a time, and of one peer
 PEER_REQUESTS = 6
 EVIDENCE_TYPE = "application/msgpack"
 CHUNK_TIMEOUT_S = 15  # a sender that is silent so long within a body is gone
+STALL_S = (
+    3  # the same where another upload of the log waits: after a cut the sender is back before its old request is dead
+)
+WAITING = 2  # uploads of one log that wait for the one under way
+WAIT_S = 20  # and how long
 
 
 class Database(Protocol):
@@ -88,7 +93,8 @@ class SyncNode:
     succeeded: Callable[[Statement], None] = lambda _statement: None
     introduce: Callable[[], Awaitable[list[bytes]]] | None = None
     more_routes: tuple["Route", ...] = ()  # addresses of parts that stand beside the logs, such as blobs
-    uploading: set[str] = field(default_factory=set)
+    uploading: dict[str, "Reading"] = field(default_factory=dict)
+    waiting: Counter[str] = field(default_factory=Counter)
     busy: Counter[str] = field(default_factory=Counter)
     hashes: dict[str, str] = field(default_factory=dict)
 
@@ -242,7 +248,7 @@ async def small_body(ask: Ask, limit: int = wire.MAX_CHECKPOINT_BODY) -> bytes |
     """Return a body of at most `limit` bytes, or the answer that refuses it."""
     body = bytearray()
     try:
-        async for chunk in _chunks(ask.body):
+        async for chunk in Reading().pieces(ask.body):
             body += chunk
             if len(body) > limit:
                 return refuse(413, "the body is too large")
@@ -251,17 +257,36 @@ async def small_body(ask: Ask, limit: int = wire.MAX_CHECKPOINT_BODY) -> bytes |
     return bytes(body)
 
 
-async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the pieces of a body, each within CHUNK_TIMEOUT_S of the last. Raises BrokenBodyFault."""
-    try:
+class Reading:
+    """A body while it is read: how long it may be silent, and its end, for those who wait for it."""
+
+    def __init__(self) -> None:
+        """Start with the patience of a body that nobody waits for."""
+        self.over = asyncio.Event()
+        self._patience_s: float = CHUNK_TIMEOUT_S
+        self._heard_s = 0.0
+        self._quiet: asyncio.Timeout | None = None
+
+    def hurry(self) -> None:
+        """Somebody waits: silence ends this body sooner."""
+        self._patience_s = min(STALL_S, CHUNK_TIMEOUT_S)
+        if self._quiet is not None and not self._quiet.expired():
+            self._quiet.reschedule(self._heard_s + self._patience_s)
+
+    async def pieces(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the pieces of a body. Raises BrokenBodyFault."""
         while True:
-            async with asyncio.timeout(CHUNK_TIMEOUT_S):
-                chunk = await anext(body, b"")
+            self._heard_s = asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout(self._patience_s) as self._quiet:
+                    chunk = await anext(body, b"")
+            except TimeoutError:
+                raise BrokenBodyFault("the body stopped coming") from None
+            finally:
+                self._quiet = None
             if not chunk:
                 return
             yield chunk
-    except TimeoutError:
-        raise BrokenBodyFault("the body stopped coming") from None
 
 
 async def _add_entries(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answer:
@@ -272,7 +297,8 @@ async def _add_entries(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answe
     if len(node.uploading) >= UPLOADS:
         return refuse(503, "busy")
     reader = EntriesReader()
-    chunks = _chunks(ask.body)
+    reading = Reading()
+    chunks = reading.pieces(ask.body)
     try:
         async for chunk in chunks:
             reader.feed(chunk)
@@ -288,14 +314,41 @@ async def _add_entries(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answe
         return refuse(404, "this log is not mirrored here")
     if not node.allowed(ask.peer, upload.origin):
         return refuse(403, f"{ask.peer} may not push this log")
-    if upload.origin in node.uploading:
+    if not await _turn(node, upload.origin, reading):
         return refuse(429, "another upload of this log is under way")
-    node.uploading.add(upload.origin)
     try:
         answer = await _upload(node, reader, upload, chunks)
     finally:
-        node.uploading.discard(upload.origin)
+        del node.uploading[upload.origin]
+        reading.over.set()
     return answer
+
+
+async def _turn(node: SyncNode, origin: str, reading: Reading) -> bool:
+    """Wait until no other upload of this log is under way; return whether it is this one's turn.
+
+    A sender has its next request on the way while the last one is stored, and a sender that was cut is back before its old
+    request is known to be dead: both wait here, unread, and the body that they wait for may not be silent for long.
+    """
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while (under_way := node.uploading.get(origin)) is not None:
+                if node.waiting[origin] >= WAITING:
+                    return False
+                node.waiting[origin] += 1
+                under_way.hurry()
+                try:
+                    await under_way.over.wait()
+                finally:
+                    node.waiting[origin] -= 1
+                    if not node.waiting[origin]:
+                        del node.waiting[origin]
+    except TimeoutError:
+        return False
+    if len(node.uploading) >= UPLOADS:  # others came while this one waited
+        return False
+    node.uploading[origin] = reading
+    return True
 
 
 async def _upload(

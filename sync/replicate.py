@@ -1,40 +1,40 @@
 """Replication tasks: push one log to one peer, follow one log of a peer (复制).
 
 The receiver's word is the only state: a pusher keeps hints in memory and believes a 409 over them, so it resumes after any
-cut, restart or kill on either side. It returns from a fault by full jitter between 0.25 s and 3 s. What comes back is
-verified before it is stored: a cosignature by the peer's key, a checkpoint by the log's key, entries by the root.
+cut, restart or kill on either side. It returns from a fault by full jitter within 1.5 s. What comes back is verified before
+it is stored: a cosignature by the peer's key, a checkpoint by the log's key, entries by the root.
+
+The newest checkpoint goes first and on a connection of its own, also while entries are moving: the other side knows at once
+how much it lacks.
 """
 
 import asyncio
-import gzip
-import random
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import apsw
 
 from sync import wire
 from sync.checkpoint import Checkpoint, Opened, cosignatures, read
-from sync.link import LinkFault, PeerLink
-from sync.log import Cosigned, LogFault, TableHashes, add_cosignature, has_log, head, read_bodies
-from sync.merkle import HashReader, consistency_proof, subtree_proof, tree_root
+from sync.lanes import Lane
+from sync.link import LinkFault, PeerLink, Reply
+from sync.log import Cosigned, TableHashes, add_cosignature, has_log, head
+from sync.merkle import consistency_proof, tree_root
 from sync.note import SignedNote, VerifierKey
 from sync.overtaken import disproof
+from sync.pace import Pace
 from sync.receiver import Database, log_hash
-from sync.status import LinkState, PeerStatus
-from sync.supervise import log_once
+from sync.status import LinkState
 from sync.tampered import Malformed, Problem, Tampered
-from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo, Package, spans
+from sync.task import Task
+from sync.upload import Upload
+from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo
 
-IDLE_S = 5.0  # a quiet link is probed so often
-FIRST_DELAY_S = 0.25
-LAST_DELAY_S = 3.0
-_BODY = 8 * 1024 * 1024  # bytes after which a request takes no further package
-_QUICK_S, _SLOW_S = 1.5, 4.0  # a request that takes less grows, one that takes more shrinks
-_DETOURS = 8  # uploads that may end at another checkpoint than the offered one, when others push the same log
-_THIN = 1_000_000  # bytes/s below which packing pays
+HERALD_S = 1.0  # between newer checkpoints while entries move; on a thin line four times what the last one took
+_DETOURS = (
+    8  # uploads without progress that may end at another checkpoint than the offered one, when others push the log
+)
+_WEIGHED = 20_000  # entries whose bytes are counted one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,98 +45,8 @@ class RemoteNode:
     cosigner: VerifierKey
 
 
-class Task(ABC):
-    """What pushing and following have in common: rounds, waiting, coming back, and a status for people."""
-
-    def __init__(self, link: PeerLink, db: Database, origin: str, direction: str, now_ms: Callable[[], int]) -> None:
-        """Nothing is sent before `run`."""
-        self._link = link
-        self._db = db
-        self._origin = origin
-        self._now_ms = now_ms
-        self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self.status = PeerStatus(link.node, link.url, origin, direction, LinkState.CONNECTING)
-        self.changed: Callable[[PeerStatus], None] = lambda _status: None
-
-    def notify(self) -> None:
-        """There may be something to move."""
-        self._wake.set()
-
-    def retry_now(self) -> None:
-        """The link may be back: do not wait out the delay."""
-        self._hurry.set()
-        self._wake.set()
-
-    async def once(self) -> None:
-        """Do one round, for a reader of something that does not change. Raises what `run` would show."""
-        await self._round()
-
-    async def run(self) -> None:
-        """Work until cancelled. Whatever fails changes the status and never ends the task: this is its supervisor."""
-        failures = 0
-        try:
-            while True:
-                self._wake.clear()
-                self._hurry.clear()
-                try:
-                    await self._round()
-                except LinkFault as fault:
-                    failures += 1
-                    refused = fault.why in {"refused", "foreign-certificate"}
-                    self._show(LinkState.REFUSED if refused else LinkState.OFFLINE, str(fault))
-                    await self._pause(failures, fault.retry_after_s)
-                except (Tampered, LogFault, Malformed) as evidence:
-                    failures += 1
-                    self._show(LinkState.TAMPERED, str(evidence))
-                    await self._pause(failures, None)
-                except Exception as error:  # noqa: BLE001 - see above
-                    failures += 1
-                    log_once(error, f"{self.status.direction} of {self._origin} with {self.status.name}")
-                    self._show(LinkState.FAULT, str(error))
-                    await self._pause(failures, None)
-                else:
-                    failures = 0
-                    await _wait(self._wake, IDLE_S)
-        finally:
-            await self._link.close()
-
-    @abstractmethod
-    async def _round(self) -> None:
-        """Move what there is to move."""
-
-    async def _pause(self, failures: int, retry_after_s: int | None) -> None:
-        ceiling = min(LAST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures, 8))
-        delay_s = random.uniform(FIRST_DELAY_S / 2, ceiling)  # noqa: S311 - spreads load, guards nothing
-        await _wait(self._hurry, max(delay_s, min(retry_after_s or 0, LAST_DELAY_S)))
-
-    def _show(self, state: LinkState, detail: str = "", *, contact: bool = False, behind: int | None = None) -> None:
-        status = self.status
-        behind = status.entries_behind if behind is None else behind
-        unsent = (status.oldest_unsent_ms or self._now_ms()) if behind else None
-        new = replace(
-            status,
-            state=state,
-            detail=detail,
-            last_contact_ms=self._now_ms() if contact else status.last_contact_ms,
-            entries_behind=behind,
-            oldest_unsent_ms=unsent,
-        )
-        if new != status:
-            self.status = new
-            self.changed(new)
-
-
 async def _unheard(_proof: Opened, _by: str) -> None:
     return
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +69,23 @@ class Push(Task):
     """Pushes one log, own or mirrored, to one peer; stores the peer's cosignatures, which are the log's reach."""
 
     def __init__(
-        self, link: PeerLink, db: Database, *, origin: str, peer: RemoteNode, now_ms: Callable[[], int]
+        self,
+        link: PeerLink,
+        db: Database,
+        *,
+        origin: str,
+        peer: RemoteNode,
+        now_ms: Callable[[], int],
     ) -> None:
         """Made once per peer and log; `run` is the task."""
         super().__init__(link, db, origin, "push", now_ms)
+        self._control = link.twin(Lane.CHECKPOINT)
         self._peer = peer
         self._known: int | None = None  # size that the peer recorded, as far as we know
         self._next: int | None = None  # next entry of the peer, as far as we know
-        self._packages = 1
-        self._pack = False
+        self._newest = 0  # size of the log here as far as the peer has been told
+        self._pace = Pace()
+        self._grown = asyncio.Event()
         self.others: tuple[VerifierKey, ...] = ()  # cosigners whose word this peer may pass on
         self.reached: Callable[[str], None] = lambda _origin: None
         self.own: VerifierKey | None = None  # the key of this log where it is the node's own
@@ -175,6 +93,15 @@ class Push(Task):
         self.introduce: Callable[[], Awaitable[list[bytes]]] | None = None  # successions that lead to this log
         self.closed = False  # an earlier epoch of the node: a peer that holds more of it proves nothing bad
         self.more_there: Callable[[str], None] = lambda _peer: None
+
+    def notify(self) -> None:
+        """The log has grown."""
+        super().notify()
+        self._grown.set()
+
+    async def _close(self) -> None:
+        await self._link.close()
+        await self._control.close()
 
     async def _round(self) -> None:
         try:
@@ -186,6 +113,7 @@ class Push(Task):
             )
         except LinkFault as fault:
             self._known = self._next = None
+            await self._close()
             if fault.why == "refused" and self.own is not None:
                 await self._look_for_proof(self.own)
             raise
@@ -201,17 +129,27 @@ class Push(Task):
             return
         detours = 0
         while mine is not None and mine.cosigned < mine.checkpoint.size:
-            behind = mine.checkpoint.size - max(mine.cosigned, self._next or 0)
-            self._show(LinkState.SENDING, behind=behind)
-            others_lead = await self._offer(mine)
-            await self._upload(mine)
-            if others_lead:
+            await self._weigh(mine)
+            if not await self._offer(mine, self._link):
                 break
+            self._show(LinkState.SENDING, contact=True)
+            at = self._next
+            await self._upload(mine)
             before, mine = mine, await self._db.read(self._mine)
-            detours = detours + 1 if mine is not None and mine.cosigned == before.cosigned else 0
+            moved = mine is None or mine.cosigned > before.cosigned or (self._next or 0) > (at or 0)
+            detours = 0 if moved else detours + 1
             if detours > _DETOURS:
                 raise LinkFault("unexpected-answer", "the peer never completes a checkpoint")
         self._show(LinkState.CURRENT, contact=True, behind=0)
+
+    async def _weigh(self, mine: _Mine) -> None:
+        """Show what is behind. Nothing is said of the link before the peer has answered."""
+        self._newest = mine.checkpoint.size
+        start = max(mine.cosigned, self._next or 0, 0)
+        weight = await self._db.read(lambda db: _weight(db, self._origin, start, self._newest))
+        status = self.status
+        state = LinkState.SENDING if status.state is LinkState.CURRENT else status.state
+        self._show(state, status.detail, why=status.why, behind=max(self._newest - start, 0), bytes_behind=weight)
 
     def _mine(self, db: apsw.Connection) -> _Mine | None:
         held = head(db, self._origin) if has_log(db, self._origin) else None
@@ -244,7 +182,9 @@ class Push(Task):
             await self._resend(mine, size)
         elif shown is not None and not await self._db.read(lambda db: self._fits(db, mine, shown)):
             if mine is not None:
-                await self._offer(mine)  # the peer knows the log's key: it keeps both checkpoints as evidence
+                await self._offer(
+                    mine, self._link
+                )  # the peer knows the log's key: it keeps both checkpoints as evidence
             if self.own is not None:
                 await self._look_for_proof(self.own)
 
@@ -286,46 +226,40 @@ class Push(Task):
             f"the peer cosigned {mine.cosigned} entries and now holds {size}",
             behind=mine.checkpoint.size - size,
         )
-        await self._offer(mine)
+        await self._offer(mine, self._link)
         await self._upload(mine)
 
     # -- add-checkpoint ----------------------------------------------------------------------------------------------
 
-    async def _offer(self, mine: _Mine) -> bool:
-        """Bring the peer our newest checkpoint; return whether it has recorded more of somebody else's log than is here."""
+    async def _offer(self, mine: _Mine, link: PeerLink) -> bool:
+        """Bring the peer our newest checkpoint; return False where, of somebody else's log, it lacks nothing that is here."""
         size = mine.checkpoint.size
+        old = self._known or 0
         told = False
-        for _ in range(3):
-            old = self._known or 0
+        for _ in range(4):
             if self._known == size:
-                return False
-            proof = await self._db.read(lambda db, old=old: self._consistency(db, old, size))  # type: ignore[misc]
-            body = bytes(AddCheckpoint(old, tuple(proof), mine.note))
-            reply = await self._link.post(
-                "/mirror/add-checkpoint", body, content_type="text/plain", limit=wire.MAX_CHECKPOINT_BODY
-            )
+                return True
+            reply = await self._add_checkpoint(mine, old, link)
             if reply.status in {403, 404} and not told and await self._introduced():
                 told = True  # it does not know this log, or knows another key for it
                 continue
             if reply.status == 200:
                 self._known = size
-                self._show(self.status.state, self.status.detail, contact=True)
-                return False
+                return True
             if reply.status != 409 or reply.content_type != wire.SIZE_TYPE:
                 raise reply.unexpected()
             try:
-                self._known = wire.decode_size(reply.body)
+                old = self._known = wire.decode_size(reply.body)
             except Malformed as malformed:
                 raise LinkFault("unexpected-answer", str(malformed)) from malformed
-            if self._known > size and self.closed:
-                self.more_there(self._peer.node)
-                raise _HoldsMore(self._known)
-            if self._known > size and self.own is not None:
-                await self._look_for_proof(self.own)
-                claim = f"{self._peer.node} says {self._known} entries of this log, has {size}, and shows no proof"
-                raise LinkFault("unproven", claim)
             if self._known > size:
-                return True
+                if self.closed or self.own is not None:
+                    await self._overtaken(self._known, size)
+                # The log's node told the peer of entries that never came here; what is here may still continue what it has.
+                old = await self._ask(link)
+                if old >= size:
+                    self._known = None
+                    return False
         raise LinkFault("unexpected-answer", "the recorded size keeps changing")
 
     async def _introduced(self) -> bool:
@@ -340,6 +274,55 @@ class Push(Task):
             if reply.status not in {200, 201}:
                 raise reply.unexpected()
         return bool(envelopes)
+
+    async def _add_checkpoint(self, mine: _Mine, old: int, link: PeerLink) -> Reply:
+        size = mine.checkpoint.size
+        proof = await self._db.read(lambda db: consistency_proof(TableHashes(db, self._origin), old, size))
+        body = bytes(AddCheckpoint(old, tuple(proof), mine.note))
+        return await link.post(
+            "/mirror/add-checkpoint", body, content_type="text/plain", limit=wire.MAX_CHECKPOINT_BODY
+        )
+
+    async def _ask(self, link: PeerLink) -> int:
+        """Return the next entry that the peer lacks."""
+        body = bytes(EntriesHead(self._origin, 0, 0))
+        reply = await link.post("/mirror/add-entries", body, content_type=wire.ENTRIES_TYPE, limit=2 * wire.MAX_TICKET)
+        if reply.status != 409 or reply.content_type != wire.INFO_TYPE:
+            raise reply.unexpected()
+        try:
+            return MirrorInfo.parse(reply.body).next_entry
+        except Malformed as malformed:
+            raise LinkFault("unexpected-answer", str(malformed)) from malformed
+
+    async def _overtaken(self, recorded: int, size: int) -> None:
+        """The peer has recorded more of this node's log than is here: raise what that is."""
+        if self.closed:
+            self.more_there(self._peer.node)
+            raise _HoldsMore(recorded)
+        if self.own is not None:
+            await self._look_for_proof(self.own)
+        claim = f"{self._peer.node} says {recorded} entries of this log, has {size}, and shows no proof"
+        raise LinkFault("unproven", claim)
+
+    async def _herald(self) -> None:
+        """While entries move, bring newer checkpoints on the other connection, at most a fifth of the time."""
+        loop = asyncio.get_running_loop()
+        pause_s = HERALD_S
+        while True:
+            await asyncio.sleep(pause_s)
+            await self._grown.wait()
+            self._grown.clear()
+            mine = await self._db.read(self._mine)
+            if mine is None or mine.checkpoint.size <= (self._known or 0):
+                continue
+            began_s = loop.time()
+            try:
+                await self._offer(mine, self._control)
+            except LinkFault:  # the entries are on the same line: they find it out, or arrive
+                self._grown.set()
+            else:
+                await self._weigh(mine)
+            pause_s = max(HERALD_S, 4 * (loop.time() - began_s))
 
     async def _look_for_proof(self, own: VerifierKey) -> None:
         """Raise Tampered, after telling the node, where the peer shows a checkpoint of ours that is not in our log."""
@@ -358,75 +341,38 @@ class Push(Task):
             detail=f"{self._peer.node} shows a checkpoint that our key has signed and our log does not contain",
         )
 
-    def _consistency(self, db: apsw.Connection, old: int, size: int) -> list[bytes]:
-        return consistency_proof(TableHashes(db, self._origin), old, size)
-
     # -- add-entries -------------------------------------------------------------------------------------------------
 
     async def _upload(self, mine: _Mine) -> None:
         """Bring entries until the peer has cosigned this checkpoint, or waits for another."""
-        end = mine.checkpoint.size
-        hashes = _Remembered()
-        stuck = 0
-        while True:
-            start = end if self._next is None else min(self._next, end)
-            count = self._packages if self._next is not None else 0
-            body = await self._db.read(lambda db, start=start, count=count: self._body(db, hashes, start, end, count))  # type: ignore[misc]
-            packed = await asyncio.to_thread(gzip.compress, body, 1) if self._pack and count else b""
-            began = asyncio.get_running_loop().time()
-            reply = await self._link.post(
-                "/mirror/add-entries",
-                packed or body,
-                content_type=wire.ENTRIES_TYPE,
-                limit=2 * wire.MAX_TICKET,
-                encoding="gzip" if packed else "",
-            )
-            if reply.status == 200:
-                self._adapt(len(packed or body), end - start, asyncio.get_running_loop().time() - began)
-                await self._keep(mine, reply.body)
-                self._next = end
-                return
-            if reply.status not in {202, 409} or reply.content_type != wire.INFO_TYPE:
-                raise reply.unexpected()
-            try:
-                info = MirrorInfo.parse(reply.body)
-            except Malformed as malformed:
-                raise LinkFault("unexpected-answer", str(malformed)) from malformed
-            if info.pending != end:
-                self._known = None
-                return
-            moved = info.next_entry - start
-            stuck = 0 if moved > 0 or self._next is None else stuck + 1
-            if stuck > 2:
-                raise LinkFault("unexpected-answer", f"no progress at entry {start}")
-            if reply.status == 202:
-                self._adapt(len(packed or body), moved, asyncio.get_running_loop().time() - began)
-            self._next = info.next_entry
-            self._show(LinkState.SENDING, self.status.detail, contact=True, behind=max(end - self._next, 0))
+        upload = Upload(
+            self._link,
+            self._db,
+            origin=self._origin,
+            end=mine.checkpoint.size,
+            pace=self._pace,
+            keep=lambda lines: self._keep(mine, lines),
+            moved=self._moved,
+        )
+        herald = asyncio.create_task(self._herald())
+        try:
+            complete = await upload.run(self._next)
+        finally:
+            herald.cancel()
+            (ended,) = await asyncio.gather(herald, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
+        if not complete:
+            self._known = None
 
-    def _body(self, db: apsw.Connection, cache: "_Remembered", start: int, end: int, count: int) -> bytes:
-        """Return a request with up to `count` packages from `start` on; without any it only asks."""
-        parts = [bytes(EntriesHead(self._origin, start, end))]
-        hashes = cache.over(TableHashes(db, self._origin))
-        size = 0
-        for span in islice(spans(start, end), count):
-            entries = tuple(body for _, body in read_bodies(db, self._origin, span.first, span.end))
-            proof = subtree_proof(hashes, span.aligned, span.end, end)
-            parts.append(bytes(Package(span, entries, tuple(proof))))
-            size += len(parts[-1])
-            if size > _BODY:
-                break
-        return b"".join(parts)
-
-    def _adapt(self, size: int, entries: int, seconds: float) -> None:
-        if seconds < _QUICK_S:
-            self._packages = min(wire.MAX_PACKAGES, self._packages * 2)
-        elif seconds > _SLOW_S:
-            self._packages = max(1, self._packages // 2)
-        rate = size / max(seconds, 0.001)
-        self._pack = rate < (2 * _THIN if self._pack else _THIN) and size > 4_096
-        if entries > 0:
-            self.status = replace(self.status, entries_per_s=int(entries / max(seconds, 0.001)))
+    async def _moved(self, next_entry: int, entry_bytes: int) -> None:
+        """The peer says which entry it lacks next; `entry_bytes` of ours brought it there."""
+        self._next = next_entry
+        behind = max(self._newest - next_entry, 0)
+        weight = self.status.bytes_behind - entry_bytes
+        if not entry_bytes:
+            weight = await self._db.read(lambda db: _weight(db, self._origin, next_entry, self._newest))
+        self._show(LinkState.SENDING, contact=True, behind=behind, bytes_behind=max(weight, 0), pace=self._pace)
 
     async def _keep(self, mine: _Mine, body: bytes) -> None:
         """Verify and store the peer's cosignature. Raises LinkFault where there is none, Tampered where it is forged."""
@@ -443,29 +389,25 @@ class Push(Task):
         self.reached(self._origin)
 
 
-class _Remembered:
-    """Keeps the rows that the proofs of one upload have in common: the right edge of the tree is in all of them."""
-
-    def __init__(self) -> None:
-        self._rows: dict[tuple[int, int, int], Sequence[bytes]] = {}
-        self._reader: HashReader | None = None
-
-    def over(self, reader: HashReader) -> "_Remembered":
-        self._reader = reader
-        return self
-
-    def hashes(self, level: int, start: int, end: int) -> Sequence[bytes]:
-        key = (level, start, end)
-        rows = self._rows.get(key)
-        if rows is None:
-            if self._reader is None:
-                raise LookupError(key)
-            rows = self._reader.hashes(level, start, end)
-            if len(self._rows) < 512:
-                self._rows[key] = rows
-        return rows
+def _weight(db: apsw.Connection, origin: str, start: int, end: int) -> int:
+    """Return the bytes of the entries [start, end): counted, or beyond many of them by the mean of those."""
+    query = (
+        "SELECT COALESCE(SUM(LENGTH(body)), 0) FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)"
+        " AND seq >= ? AND seq < ?"
+    )
+    counted = min(end, start + _WEIGHED)
+    row = db.execute(query, (origin, start, counted)).fetchone()
+    total = 0 if row is None else int(row[0])
+    return total * (end - start) // (counted - start) if counted < end else total
 
 
-def push_log(link: PeerLink, db: Database, *, origin: str, peer: RemoteNode, now_ms: Callable[[], int]) -> Push:
+def push_log(
+    link: PeerLink,
+    db: Database,
+    *,
+    origin: str,
+    peer: RemoteNode,
+    now_ms: Callable[[], int],
+) -> Push:
     """Return the task that pushes a log to a peer; start it with `asyncio.create_task(push.run())`."""
     return Push(link, db, origin=origin, peer=peer, now_ms=now_ms)

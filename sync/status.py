@@ -29,4 +29,14 @@ class PeerStatus:
     last_contact_ms: int | None = None
     entries_behind: int = 0
     oldest_unsent_ms: int | None = None  # since when there has been something unsent
-    entries_per_s: int = 0  # in the last request that moved entries
+    entries_per_s: int = 0  # over the last requests that moved entries
+    bytes_behind: int = 0  # of the entries behind; where there are very many, most of them by the mean of the first
+    bytes_per_s: int = 0  # bytes of entries that the other side acknowledged, over the last requests
+    why: str = ""  # the reason of a fault, as in LinkFault
+
+    @property
+    def expected_s(self) -> int | None:
+        """Return in how many seconds all will have moved at the rate of the last requests; None where it is not known."""
+        if not self.entries_behind:
+            return 0
+        return -(-self.bytes_behind // self.bytes_per_s) if self.bytes_per_s else None

@@ -50,23 +50,35 @@ class Judgement:
 
 
 def judge(
-    request: AddCheckpoint, checkpoint: Checkpoint, *, known: Checkpoint, root_at: Callable[[int], bytes | None]
+    request: AddCheckpoint,
+    checkpoint: Checkpoint,
+    *,
+    known: Checkpoint,
+    root_at: Callable[[int], bytes | None],
+    entries: int | None = None,
 ) -> Judgement:
     """Decide on a checkpoint whose log signature was verified. Pure.
 
     `known` is the newest promise, of size 0 where there is none; `root_at` gives the root over the entries held here, None
     for sizes beyond them. A root that differs from a known one of its size is a branch, whatever else the request says.
+
+    `entries` is how many are held, where a mirror is asked by a relay. It may know less than the mirror was promised by a
+    log that has died since; so a mirror, which cosigns only what it stores, takes from it an older checkpoint that continues
+    the entries. The log's own node is told 409 as ever: it must learn that it went back.
     """
     held = known.root if checkpoint.size == known.size else root_at(checkpoint.size)
     branch = Problem.TWO_BRANCHES if held is not None and held != checkpoint.root else None
     if request.old > checkpoint.size:
         return Judgement(400, "old is beyond the checkpoint", branch)
+    relayed = entries is not None and request.old == entries <= checkpoint.size < known.size
+    if entries is not None and relayed:
+        known = Checkpoint(known.origin, entries, root_at(entries) or known.root)
     if request.old != known.size:
         return Judgement(409, "another size is recorded", branch)
     try:
         verify_consistency(known.size, known.root, checkpoint.size, checkpoint.root, request.proof)
     except Tampered as tampered:
-        if branch is None and 0 < known.size < checkpoint.size:
+        if branch is None and not relayed and 0 < known.size < checkpoint.size:
             branch = Problem.INCONSISTENT_HISTORY
         return Judgement(422, str(tampered.problem), branch)
     return Judgement(200)
@@ -95,9 +107,13 @@ def take_checkpoint(
     hashes = TableHashes(db, checkpoint.origin)
 
     def root_at(size: int) -> bytes | None:
-        return tree_root(hashes, size) if size <= log.size else None
+        if size <= log.size:
+            return tree_root(hashes, size)
+        row = db.execute("SELECT root FROM promises WHERE log_id = ? AND size = ?", (log.log_id, size)).fetchone()
+        return None if row is None else bytes(row[0])
 
-    judgement = judge(request, checkpoint, known=known, root_at=root_at)
+    entries = log.size if witness is None and not owner else None
+    judgement = judge(request, checkpoint, known=known, root_at=root_at, entries=entries)
     if judgement.problem is not None:
         keep_evidence(
             db,
@@ -116,7 +132,7 @@ def take_checkpoint(
         return Answer(409, encode_size(known.size), SIZE_TYPE)
     if judgement.status != 200:
         return refuse(judgement.status, judgement.why)
-    if checkpoint.size > known.size or not note:
+    if witness is None or checkpoint.size > known.size or not note:
         keep_promise(db, log.log_id, checkpoint, request.checkpoint)
     if witness is None:
         return Answer(200)
@@ -124,15 +140,15 @@ def take_checkpoint(
 
 
 def keep_promise(db: apsw.Connection, log_id: int, checkpoint: Checkpoint, note: bytes) -> None:
-    """Record a verified checkpoint that continues what is held; only the newest are kept, however many never fill."""
+    """Record a verified checkpoint that continues what is held; it and the newest are kept, however many never fill."""
     db.execute(
         "INSERT OR IGNORE INTO promises (log_id, size, root, note) VALUES (?, ?, ?, ?)",
         (log_id, checkpoint.size, checkpoint.root, note),
     )
     db.execute(
-        "DELETE FROM promises WHERE log_id = ?1 AND size NOT IN"
-        " (SELECT size FROM promises WHERE log_id = ?1 ORDER BY size DESC LIMIT ?2)",
-        (log_id, _PROMISES),
+        "DELETE FROM promises WHERE log_id = ?1 AND size != ?2 AND size NOT IN"
+        " (SELECT size FROM promises WHERE log_id = ?1 ORDER BY size DESC LIMIT ?3)",
+        (log_id, checkpoint.size, _PROMISES),
     )
 
 

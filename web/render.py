@@ -85,11 +85,11 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
     """Return the bar: the node's links in words, each true when the page was made."""
     links = node.links()
     neighbours, neighbours_state = _neighbours(_pushes(node, links, "room"))
-    prefecture, prefecture_state = _prefecture(_pushes(node, links, "prefecture"))
+    person = session.person if session else None
+    prefecture, prefecture_state = _prefecture(_pushes(node, links, "prefecture"), counts=_counts(person))
     files = sum(status.entries_behind for status in _pushes(node, links, "prefecture", "blobs"))
     if files:
-        prefecture += f"，附件待传 {files} 个"
-    person = session.person if session else None
+        prefecture += f"，附件待传 {files} 个" if _counts(person) else "，附件待传"
     return Bar(
         centre=node.settings.centre_name,
         room=node.settings.room_name,
@@ -118,8 +118,11 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
 
 def _log_of(node: Node, person: Person | None) -> str:
     """Return the log's name, with its size for those whose work it is: others could count bids by it (ZB 22)."""
-    counts = person is not None and person.role in {Role.OPERATOR, Role.REVIEWER, Role.TECHNICIAN}
-    return node.settings.origin + (f" #{node.recorder.log.size}" if counts else "")
+    return node.settings.origin + (f" #{node.recorder.log.size}" if _counts(person) else "")
+
+
+def _counts(person: Person | None) -> bool:
+    return person is not None and person.role in {Role.OPERATOR, Role.REVIEWER, Role.TECHNICIAN}
 
 
 def _healed(node: Node) -> str:
@@ -165,22 +168,35 @@ def _neighbours(rooms: list[PeerStatus]) -> tuple[str, str]:
         return text, "ok"
     since = min((peer.last_contact_ms or 0) for peer in rooms if not _good(peer))
     text += f"，{words.clock(since)} 起" if since else ""
-    text += "：邻机拒收" if any(peer.state is LinkState.REFUSED for peer in rooms) else ""
+    if any(peer.why in _STRANGERS for peer in rooms):
+        text += "：应答的不是邻机"
+    elif any(peer.state is LinkState.REFUSED for peer in rooms):
+        text += "：邻机拒收"
     return text + ("：记录只存于本机" if not good else ""), "warn"
 
 
-def _prefecture(above: list[PeerStatus]) -> tuple[str, str]:
+_STRANGERS = {"foreign-certificate": "证书不符", "not-tls": "可能是上网认证页"}
+
+
+def _prefecture(above: list[PeerStatus], *, counts: bool = True) -> tuple[str, str]:
+    """Return what the bar says of the prefecture; numbers only for those whose work it is, as in `_log_of`."""
     if not above:
         return "", "ok"
     one = above[0]
     if one.state is LinkState.TAMPERED:
         return "上级发现证据不一致，请立即报告", "bad"
-    waiting = f"待传 {one.entries_behind} 条" if one.entries_behind else ""
+    waiting = "待传" if one.entries_behind else ""
+    if waiting and counts:
+        waiting += f" {one.entries_behind:,} 条"
+        if one.state is LinkState.SENDING and one.expected_s is not None:
+            waiting += f"，{words.about(one.expected_s)}"
     if _good(one):
         return (f"上级{waiting}" if waiting else "上级已同步"), "ok"
     comma = "，" if waiting else ""
     if one.state is LinkState.FAULT:
         return f"本机磁盘或数据库故障，上报停止{comma}{waiting}", "bad"
+    if one.why in _STRANGERS:
+        return f"线路上应答的不是上级（{_STRANGERS[one.why]}），未发送任何记录{comma}{waiting}", "warn"
     if one.state is LinkState.REFUSED:
         return f"上级拒收本机记录，请联系上级管理员{comma}{waiting}", "warn"
     since = f"{words.clock(one.last_contact_ms)} 起上级不可达" if one.last_contact_ms else "上级不可达"

@@ -25,12 +25,14 @@ from sync.blob_receiver import BlobPort
 from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
+from sync.lanes import Lane, Lanes
 from sync.link import PeerLink
 from sync.note import VerifierKey
-from sync.replicate import Push, RemoteNode, Task, push_log
+from sync.replicate import Push, RemoteNode, push_log
 from sync.status import LinkState
 from sync.succession import Statement
 from sync.supervise import log_once
+from sync.task import Task
 from web.epochs import Epochs
 from web.main import create_app
 
@@ -50,6 +52,7 @@ class Replication:
         self._looking: set[asyncio.Task[None]] = set()
         self._tasks: list[Task] = []
         self._links: list[PeerLink] = []
+        self._lanes: dict[str, Lanes] = {}  # all links to one peer share its line
         self._running: list[asyncio.Task[None]] = []
         self._blob_pushes: dict[str, BlobPush] = {}
         settings, keys = node.settings, node.keys
@@ -91,9 +94,16 @@ class Replication:
                     self._pull(beside, above, "relay")
         node.peer_status = lambda: tuple(task.status for task in self._tasks)
 
-    def _link(self, peer: Peer) -> PeerLink:
+    def _link(self, peer: Peer, lane: Lane = Lane.ENTRIES) -> PeerLink:
         keys = self._node.keys
-        link = PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
+        link = PeerLink(
+            url=peer.url,
+            node=peer.name,
+            prefecture=keys.prefecture,
+            context=keys.client_context(),
+            lanes=self._lanes.setdefault(peer.name, Lanes(peer.cap_kbit_s)),
+            lane=lane,
+        )
         self._links.append(link)
         return link
 
@@ -118,7 +128,13 @@ class Replication:
 
         origin = self._node.settings.origin
         push = BlobPush(
-            self._link(peer), store, self._node.blobs, origin=origin, now_ms=now_ms, lacking=lacking, held=held
+            self._link(peer, Lane.BLOBS),
+            store,
+            self._node.blobs,
+            origin=origin,
+            now_ms=now_ms,
+            lacking=lacking,
+            held=held,
         )
         self._blob_pushes[peer.name] = push
         self._tasks.append(push)
@@ -229,7 +245,7 @@ class Replication:
         before: object = None
         while True:
             await asyncio.sleep(0.5)
-            now = tuple((task.status.state, task.status.entries_behind) for task in self._tasks)
+            now = tuple((task.status.state, task.status.entries_behind, task.status.why) for task in self._tasks)
             if now != before:
                 before = now
                 self._node.feed.publish({"status", "log"})

@@ -195,3 +195,11 @@ def minutes(ms: int) -> str:
     """Return a span as 3 小时 05 分 or 41 分."""
     whole = max(ms, 0) // 60_000
     return f"{whole // 60} 小时 {whole % 60:02d} 分" if whole >= 60 else f"{whole} 分"
+
+
+def about(seconds: int) -> str:
+    """Return a time still to come as 约 40 秒, 约 3 分钟 or 约 2 小时 05 分, rounded up: it is an estimate."""
+    if seconds < 60:
+        return f"约 {max(-(-seconds // 5) * 5, 5)} 秒"
+    whole = -(-seconds // 60)
+    return f"约 {whole // 60} 小时 {whole % 60:02d} 分" if whole >= 60 else f"约 {whole} 分钟"

@@ -71,3 +71,51 @@ def test_every_state_of_a_link_has_its_own_words(state: LinkState, neighbour: st
     status = replace(LINK, state=state)
     assert neighbour in _neighbours([status])[0]
     assert above in _prefecture([status])[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "neighbour", "above"),
+    [
+        (replace(LINK, state=LinkState.CURRENT, entries_behind=0), "邻机 1/1", "上级已同步"),
+        (
+            replace(LINK, state=LinkState.SENDING, entries_behind=1_204, bytes_behind=174_580, bytes_per_s=1_000),
+            "邻机 1/1",
+            "上级待传 1,204 条，约 3 分钟",
+        ),
+        (
+            replace(LINK, state=LinkState.SENDING, entries_behind=50, bytes_behind=7_250, bytes_per_s=1_000),
+            "邻机 1/1",
+            "上级待传 50 条，约 10 秒",
+        ),
+        (
+            replace(LINK, state=LinkState.SENDING, entries_behind=90_000, bytes_behind=13_000_000, bytes_per_s=1_000),
+            "邻机 1/1",
+            "上级待传 90,000 条，约 3 小时 37 分",
+        ),
+        (replace(LINK, state=LinkState.SENDING, bytes_behind=435), "邻机 1/1", "上级待传 3 条"),
+        (
+            replace(LINK, bytes_behind=435, bytes_per_s=10),
+            "邻机 0/1：记录只存于本机",
+            "上级不可达，待传 3 条",
+        ),
+        (
+            replace(LINK, state=LinkState.REFUSED, why="foreign-certificate"),
+            "邻机 0/1：应答的不是邻机：记录只存于本机",
+            "线路上应答的不是上级（证书不符），未发送任何记录，待传 3 条",
+        ),
+        (
+            replace(LINK, why="not-tls"),
+            "邻机 0/1：应答的不是邻机：记录只存于本机",
+            "线路上应答的不是上级（可能是上网认证页），未发送任何记录，待传 3 条",
+        ),
+    ],
+)
+def test_the_bar_says_how_much_waits_how_long_and_who_answers(status: PeerStatus, neighbour: str, above: str) -> None:
+    assert _neighbours([status])[0] == neighbour
+    assert _prefecture([status])[0] == above
+
+
+def test_the_bar_counts_nothing_for_those_who_could_count_bids_by_it() -> None:
+    sending = replace(LINK, state=LinkState.SENDING, entries_behind=1_204, bytes_behind=174_580, bytes_per_s=1_000)
+    assert _prefecture([sending], counts=False)[0] == "上级待传"
+    assert _prefecture([LINK], counts=False)[0] == "上级不可达，待传"

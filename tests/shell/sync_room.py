@@ -111,7 +111,11 @@ class RoomNode:
     def push_to(self, peer: PublicIdentity, url: str, origin: str | None = None) -> Push:
         remote = RemoteNode(peer.node, VerifierKey.parse(peer.cosigner_vkey))
         return push_log(
-            self.link_to(peer, url), self.store, origin=origin or self.origin, peer=remote, now_ms=lambda: NOW_MS
+            self.link_to(peer, url),
+            self.store,
+            origin=origin or self.origin,
+            peer=remote,
+            now_ms=lambda: NOW_MS,
         )
 
 

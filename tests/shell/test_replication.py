@@ -22,6 +22,7 @@ from sync.log import open_log, reached, read_bodies, size_of
 from sync.merkle import consistency_proof, inclusion_proof, leaf_hash, verify_inclusion
 from sync.note import VerifierKey
 from sync.overtaken import cosigned_checkpoint
+from sync.receiver import WAITING, Reading
 from sync.status import LinkState
 from sync.tiles import TileHashes, decode_bundle
 from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo
@@ -638,13 +639,21 @@ async def test_an_idle_client_asks_by_an_empty_upload_where_to_go_on(room) -> No
     assert MirrorInfo.parse(reply.body) == MirrorInfo(300, 0)
 
 
-async def test_a_second_upload_of_a_log_at_the_same_time_is_told_to_come_back(room) -> None:
+async def test_a_second_upload_of_a_log_waits_its_turn_and_a_third_is_told_to_come_back(room) -> None:
     a, b = room
-    b.sync.uploading.add(a.origin)
+    under_way = b.sync.uploading[a.origin] = Reading()
+    b.sync.waiting[a.origin] = WAITING - 1
     async with link(a, b) as to_b:
+        asked = to_b.post("/mirror/add-entries", head_of(a.origin, 0, 0), content_type=ENTRIES, limit=999)
+        waiting = asyncio.create_task(asked)
+        await until(lambda: b.sync.waiting[a.origin] == WAITING)
         reply = await to_b.post("/mirror/add-entries", head_of(a.origin, 0, 0), content_type=ENTRIES, limit=999)
         assert (reply.status, reply.retry_after_s) == (429, 1)
-        b.sync.uploading |= {"w", "x", "y"}
+        del b.sync.uploading[a.origin]
+        under_way.over.set()
+        assert (await waiting).status == 422, "no checkpoint of this log is known"
+        assert a.origin not in b.sync.uploading
+        b.sync.uploading |= {name: Reading() for name in "wxyz"}
         reply = await to_b.post("/mirror/add-entries", head_of(a.origin, 0, 0), content_type=ENTRIES, limit=999)
         assert (reply.status, reply.retry_after_s) == (503, 1)
         b.sync.uploading.clear()
@@ -793,29 +802,18 @@ async def test_a_fault_of_our_own_database_is_shown_and_does_not_end_the_task(ro
         await until(lambda: push.status.state is LinkState.CURRENT)
 
 
-async def test_requests_fit_the_link(room) -> None:
-    """Quick ones grow to 32 packages, slow ones shrink to one, and a thin link is sent packed bodies."""
-    a, b = room
-    push = a.push_to(b.keys.public(), b.url)
-    sizes = []
-    for seconds in (0.1,) * 7 + (2.0,) + (5.0,) * 7:
-        push._adapt(90_000, 256, seconds)
-        sizes.append((push._packages, push._pack))
-    assert [size for size, _ in sizes] == [2, 4, 8, 16, 32, 32, 32, 32, 16, 8, 4, 2, 1, 1, 1]
-    assert [packed for _, packed in sizes] == [True] * len(sizes)
-    push._adapt(8_000_000, 8_192, 1.0)
-    assert not push._pack
-
-
 async def test_packed_bodies_arrive_like_plain_ones(room) -> None:
     a, b = room
     await a.append(bodies(2_000))
-    push = a.push_to(b.keys.public(), b.url)
-    push._adapt = lambda *_: None
-    push._pack, push._packages = True, 4
-    async with running(push):
-        await cosigned(a, b.keys.public(), 2_000)
-    assert await held_bodies(b, a.origin) == bodies(2_000)
+    for packed in (True, False):
+        push = a.push_to(b.keys.public(), b.url)
+        push._pace.answered = lambda _one: None  # type: ignore[method-assign]
+        push._pace.packed, push._pace.packages = packed, 4
+        size = (await a.head(a.origin)).size
+        async with running(push):
+            await cosigned(a, b.keys.public(), size)
+        await a.append(bodies(2_000, size))
+    assert await held_bodies(b, a.origin) == bodies(4_000)
 
 
 async def test_a_peer_that_takes_no_bytes_is_given_up(room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from sync import link
+from sync.lanes import Lane, Lanes
 from sync.link import LinkFault, Reply
 from sync.receiver import Ask, BrokenBodyFault, retry_after_s
 
@@ -94,9 +95,18 @@ class SimLink:
         self._source = source
         self.node = target
         self.url = f"https://{target}"
+        self.lanes = Lanes()
+        self.given = 0
 
     async def close(self) -> None:
         """Nothing is kept."""
+
+    def twin(self, _lane: Lane) -> "SimLink":
+        return SimLink(self._net, self._source, self.node)
+
+    async def drained(self, given: int) -> None:
+        while self.given < given:  # noqa: ASYNC110 - as the real one asks the kernel
+            await asyncio.sleep(0.004)
 
     async def get(self, path: str, *, limit: int) -> Reply:
         return await self._request("GET", path, b"", {}, limit)
@@ -138,6 +148,7 @@ class SimLink:
             raise LinkFault("unreachable", "refused")
         try:
             await self._send(sending, body, wire, rng.randrange(3) if cut else None)
+            self.given += method == "POST"
             if rng.random() < net.weather.double:
                 again = Ask(self._source.node, method, path, headers, _whole(body))
                 asyncio.get_running_loop().call_later(rng.uniform(0.01, 8.0), target.serve, again)

@@ -198,10 +198,10 @@ def simulate(seed: int, trace: Any = None) -> Outcome:
     with _stage(seed) as folder:
         world = World(seed, folder, trace)
         with ExitStack() as patches:
-            for module in ("sync.replicate", "sync.receiver"):
+            for module in ("sync.task", "sync.receiver"):
                 patches.enter_context(patch(f"{module}.log_once", world.watch.unforeseen))
-            patches.enter_context(patch("sync.replicate.random", Random(seed)))
             simulated_links(world.net, patches)
+            patches.enter_context(patch("sync.task.random", Random(seed)))
             patches.enter_context(patch.object(VerifierKey, "verifies", _verifies))
             patches.enter_context(patch("sync.wire.MAX_PACKAGES", world.rng.choice((1, 2, 32))))
             try:

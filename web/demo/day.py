@@ -389,7 +389,7 @@ class Day:
 
     def catch_up(self) -> None:
         """The line returns; the backlog arrives, verified before it is stored."""
-        waiting = re.search(r"待传 ([0-9]+) 条", self.person("O-01").open("/desk").words)
+        waiting = re.search(r"待传 ([0-9,]+) 条", self.person("O-01").open("/desk").words)
         self.link.heal()
         began = time.monotonic()
         for node in ("a", "b"):

@@ -187,6 +187,8 @@ class Push(Task):
                 )  # the peer knows the log's key: it keeps both checkpoints as evidence
             if self.own is not None:
                 await self._look_for_proof(self.own)
+        elif self.own is not None:  # the peer holds our branch, and may have been shown another since
+            await self._look_for_proof(self.own)
 
     async def _harvest(self, checkpoint: Checkpoint, note: bytes) -> None:
         """Keep what others have cosigned of this log and this peer knows of: so reach comes back by the way of a relay."""

@@ -14,6 +14,8 @@ false-reach       an honest cosigner holds what it is recorded to have cosigned
 released-unfenced no checkpoint leaves the machine, and no entry is acknowledged, beyond the fence
 acknowledged-lost an acknowledged entry is on the disk that acknowledged it
 memory            tables and queues stay within their bounds
+unforeseen-error  no supervisor catches anything but the disk's own faults
+convergence       after healing everything arrives within BOUND_S, and who can heal has healed
 """
 
 import base64

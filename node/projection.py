@@ -14,6 +14,7 @@ from node.domain import streams, wire
 from node.domain.lot import LotState
 from node.domain.streams import Clouded
 from node.domain.values import Recorded
+from node.successions import known_successions
 from node.views import blobs as blobs_view
 from node.views import custody as custody_view
 from node.views import incident as incident_view
@@ -176,6 +177,9 @@ def rebuild(
     """
     in_order = sorted(origins(source), key=lambda origin: (name_base(origin), epoch_of(origin)))
     sizes = {origin: size_of(source, origin) for origin in in_order}
+    for before in known_successions(source):
+        if sizes.get(before.old_origin, 0) < before.size and before.new_origin in sizes:
+            sizes[before.new_origin] = 0  # held back, as `follow` does
     done, total = 0, sum(sizes.values())
     changed: set[str] = set()
     for origin, size in sizes.items():

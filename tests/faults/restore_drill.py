@@ -24,6 +24,7 @@ import apsw
 from node.backup import restore_node
 from node.check import check
 from node.domain.incident import RecordIncident
+from node.domain.refused import Refused
 from node.domain.values import Actor, Role
 from node.epoch import open_epoch
 from node.litestream import environment, program, write_config
@@ -188,7 +189,12 @@ async def _after(room: Room, kind: str, *, answers: bool) -> tuple[str, int]:
         if await _goes_on(room):
             return "active", 0
         cause = "restore" if kind in {"old-copy", "old-disk", "restore"} else "damage"
-        opened = await open_epoch(room.settings("a"), (PERSONS[0], PERSONS[1]), cause)
+        try:
+            opened = await open_epoch(room.settings("a"), (PERSONS[0], PERSONS[1]), cause)
+        except Refused as refused:
+            if refused.code == "epoch-not-needed" and await _goes_on(room):
+                return "active", 0  # a slow machine: the last attempt before the act has healed it
+            raise
         assert await _goes_on(room), "a new epoch must go on"
         return "new-epoch", opened.proven.lost
 

@@ -12,6 +12,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -22,12 +23,12 @@ from sync.lanes import PIECE, Lane, Lanes
 PROGRESS_TIMEOUT_S = 8
 CONNECT_TIMEOUT_S = 6  # also of the handshake: 9,600 bit/s need five seconds for it
 _PATIENCE = 8  # times PROGRESS_TIMEOUT_S that a peer which takes everything and answers late is waited for, at most
+_SUSPECT_S = 2.5  # silence to what is sent again until a new connection is tried: TCP itself waits longer and longer
 _LATE_S = 300.0  # how long it is remembered that a peer answers late
 _SEND_BUFFER = 256 * 1024
 _PULSE_S = 0.1  # how often the kernel is asked what was acknowledged
-_TCP_INFO = struct.Struct(
-    "24x I 92x Q Q 8x I"
-)  # linux/tcp.h: packets in flight, bytes acked and received, bytes not sent
+# linux/tcp.h: packets sent again without an answer, packets in flight, bytes acknowledged, received, not sent
+_TCP_INFO = struct.Struct("2x B 21x I 92x Q Q 8x I")
 _PACKET = 1_400
 _PIECE_S = 0.25  # of the observed rate: a piece is a TLS record, and the peer sees none of it before all of it is there
 _TELLING = 8 * 1024  # bytes from which on a body tells the rate
@@ -102,11 +103,13 @@ class PeerLink:
         self._context = context
         self._session: aiohttp.ClientSession | None = None
         self._sockets: dict[socket.socket, tuple[int, int]] = {}  # bytes acknowledged and received at the last look
-        self._outstanding = False  # whether anything was not acknowledged at the last look
+        self.outstanding = False  # whether anything was not acknowledged at the last look
+        self.unheard = False  # whether something was sent again then, and not answered
         self._piece = _PACKET
         self._late = 0  # answers that were given up lately, all bytes being acknowledged
         self._late_s = 0.0  # when an answer was last late
         self._unconnected = 0  # dials in a row that were not answered
+        self._dialled_s: float | None = None  # how long the last handshake took
 
     def twin(self, lane: Lane) -> "PeerLink":
         """Return another link to this peer, with connections of its own: nothing waits behind what the other one sends."""
@@ -153,12 +156,10 @@ class PeerLink:
         if began_s - self._late_s > _LATE_S:
             self._late = 0
         patience_s = PROGRESS_TIMEOUT_S * min(_PATIENCE, 2**self._late)
-        dial_s = CONNECT_TIMEOUT_S * (
-            4 if self._unconnected % 3 == 2 else 1
-        )  # short finds a line that is back, long a thin
+        dial_s = self._dial_s()
         try:
             async with asyncio.timeout(patience_s) as quiet:
-                pulse = _Pulse(self, quiet, patience_s)
+                pulse = _Pulse(self, quiet, patience_s, suspicious=body is not None)
                 try:
                     async with self._open().request(
                         method,
@@ -183,9 +184,10 @@ class PeerLink:
             self._unconnected += 1
             raise await self._fault("unreachable", f"no answer within {dial_s} s") from error
         except TimeoutError as error:
-            if not self._outstanding:
+            if not self.outstanding and not pulse.overtaken:
                 self._late, self._late_s = self._late + 1, asyncio.get_running_loop().time()
-            raise await self._fault("silent", f"no progress for {patience_s} s") from error
+            detail = "a new connection is answered" if pulse.overtaken else f"no progress for {patience_s} s"
+            raise await self._fault("silent", detail) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise await self._fault("unreachable", f"{type(error).__name__} {error}") from error
         except LinkFault as fault:
@@ -200,6 +202,28 @@ class PeerLink:
             self._piece = max(_PACKET, min(PIECE, int(rate * _PIECE_S)))
         return reply
 
+    def _dial_s(self) -> float:
+        """Return how long a dial may take: a short one finds a line that is back, now and then a long one a thin line."""
+        if self._unconnected % 3 == 2:
+            return 4.0 * CONNECT_TIMEOUT_S
+        if self._dialled_s is None:
+            return CONNECT_TIMEOUT_S
+        return min(CONNECT_TIMEOUT_S, max(_SUSPECT_S, 4 * self._dialled_s))
+
+    async def answered_anew(self) -> None:
+        """Return when the peer has answered on a new connection."""
+        while True:
+            other = self.twin(Lane.CHECKPOINT)
+            try:
+                async with asyncio.timeout(_SUSPECT_S):
+                    await other.get("/", limit=_PACKET)
+            except (LinkFault, TimeoutError):
+                await asyncio.sleep(_PULSE_S)
+            else:
+                return
+            finally:
+                await other.close()
+
     async def _fault(self, why: str, detail: str) -> LinkFault:
         """Drop every connection: what one of them met, the others may not have noticed."""
         await self.close()
@@ -208,13 +232,23 @@ class PeerLink:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._context, limit=2, socket_factory=self._socket)
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_create_start.append(self._dials)
+            trace.on_connection_create_end.append(self._connected)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
                 headers={"Accept-Encoding": "identity"},
+                trace_configs=[trace],
             )
         return self._session
+
+    async def _dials(self, _session: aiohttp.ClientSession, context: SimpleNamespace, _what: object) -> None:
+        context.began_s = asyncio.get_running_loop().time()
+
+    async def _connected(self, _session: aiohttp.ClientSession, context: SimpleNamespace, _what: object) -> None:
+        self._dialled_s = asyncio.get_running_loop().time() - context.began_s
 
     @property
     def _host(self) -> str:
@@ -242,7 +276,8 @@ class PeerLink:
         acked = sum(now.acked - self._sockets[now.socket][0] for now in counts)
         received = sum(now.received - self._sockets[now.socket][1] for now in counts)
         self._sockets = {now.socket: (now.acked, now.received) for now in counts}
-        self._outstanding = any(now.in_flight or now.unsent for now in counts)
+        self.outstanding = any(now.in_flight or now.unsent for now in counts)
+        self.unheard = any(now.in_flight and now.repeated for now in counts)
         self.lanes.acknowledged(self._lane, acked, asyncio.get_running_loop().time())
         return acked + received > 0
 
@@ -264,6 +299,7 @@ class _Counts:
     """What the kernel says of one connection."""
 
     socket: Any
+    repeated: int  # times the same packet was sent again, unanswered
     in_flight: int  # packets
     acked: int  # bytes since it was opened, as the two behind
     received: int
@@ -278,19 +314,38 @@ class _Counts:
 class _Pulse:
     """Ends a request when nothing moves: by what is read, written, and acknowledged."""
 
-    def __init__(self, link: PeerLink, quiet: asyncio.Timeout, patience_s: float) -> None:
+    def __init__(self, link: PeerLink, quiet: asyncio.Timeout, patience_s: float, *, suspicious: bool) -> None:
+        self._suspicious = suspicious
         self._link = link
         self._quiet = quiet
         self._patience_s = patience_s
+        self.overtaken = False  # the peer answered on a new connection while this one was silent
         self._loop = asyncio.get_running_loop()
         self._next = self._loop.call_later(_PULSE_S, self._beat)
+        self._moved_s = self._loop.time()
+        self._anew: asyncio.Task[None] | None = None
 
     def _beat(self) -> None:
         if self._link.moved():
             self.progress()
+        silent = self._loop.time() - self._moved_s > _SUSPECT_S
+        if self._anew is None and silent and self._suspicious and self._link.unheard:
+            self._anew = asyncio.create_task(self._overtake(self._moved_s))
         self._next = self._loop.call_later(_PULSE_S, self._beat)
 
+    async def _overtake(self, moved_s: float) -> None:
+        """End a request whose connection is silent while another one is answered."""
+        await self._link.answered_anew()
+        if self._link.moved():
+            self.progress()
+        if self._moved_s == moved_s and self._link.unheard and not self._quiet.expired():
+            self.overtaken = True
+            self._quiet.reschedule(self._loop.time())
+        else:
+            self._anew = None
+
     def progress(self) -> None:
+        self._moved_s = self._loop.time()
         if not self._quiet.expired():
             self._quiet.reschedule(self._loop.time() + self._patience_s)
 
@@ -300,6 +355,8 @@ class _Pulse:
 
     def stop(self) -> None:
         self._next.cancel()
+        if self._anew is not None:
+            self._anew.cancel()
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int, pulse: _Pulse) -> Reply:

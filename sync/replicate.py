@@ -83,6 +83,7 @@ class Push(Task):
         self._peer = peer
         self._known: int | None = None  # size that the peer recorded, as far as we know
         self._next: int | None = None  # next entry of the peer, as far as we know
+        self._heard = 0  # the last next entry of the peer, for people: it is not relied upon
         self._newest = 0  # size of the log here as far as the peer has been told
         self._pace = Pace()
         self._grown = asyncio.Event()
@@ -145,7 +146,7 @@ class Push(Task):
     async def _weigh(self, mine: _Mine) -> None:
         """Show what is behind. Nothing is said of the link before the peer has answered."""
         self._newest = mine.checkpoint.size
-        start = max(mine.cosigned, self._next or 0, 0)
+        start = max(mine.cosigned, self._heard if self._next is None else self._next, 0)
         weight = await self._db.read(lambda db: _weight(db, self._origin, start, self._newest))
         status = self.status
         state = LinkState.SENDING if status.state is LinkState.CURRENT else status.state
@@ -369,7 +370,7 @@ class Push(Task):
 
     async def _moved(self, next_entry: int, entry_bytes: int) -> None:
         """The peer says which entry it lacks next; `entry_bytes` of ours brought it there."""
-        self._next = next_entry
+        self._next = self._heard = next_entry
         behind = max(self._newest - next_entry, 0)
         weight = self.status.bytes_behind - entry_bytes
         if not entry_bytes:

@@ -4,29 +4,45 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.progress import Progress
 
 from node import control
-from node.courier import export_stick, import_stick
+from node.courier import Exported, Outcome, export_stick, import_stick
+from node.domain.calendar import CHINA
 from node.places import BLOBS, DATABASE, KEYS, SETTINGS
 from node.settings import SettingsFault, load_settings
 from node.start import open_asking
 from node.store import StoreFault, connect
 from node.successions import current
 from sync.blobs import BlobFault, BlobStore
-from sync.courier import CourierFault
 from sync.fence import FenceFault
 from sync.keys import KeyFault, load_identity
 from sync.log import LogFault
+from sync.stick_folder import CourierFault
 from sync.tampered import Tampered
 
 _DATA = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="节点数据目录 / data folder"
 )
+_WORDS = {
+    Outcome.TAKEN: "已收下 / taken",
+    Outcome.NOTHING_NEW: "没有新的 / nothing new",
+    Outcome.UNKNOWN: "本节点不收存此日志，略过 / not mirrored here",
+    Outcome.GAP: "与本机已有的不衔接，请不带 --for 重新导出 / begins after what is held here, export without --for",
+    Outcome.OWN: "本机日志；他人的存证已记下 / the own log, others' cosignatures are kept",
+    Outcome.LATER: "未收完，请再次执行 / not all of it, do it again",
+    Outcome.REFUSED: "不能通过核验，拒收 / does not verify",
+    Outcome.OVERTAKEN: "本机密钥签过本机日志中没有的记录；本节点已停止记录 / signed by this node, not in its log: stopped",
+}
+Shown = Callable[[str, int, int], None]
 
 
 @click.group("courier")
@@ -40,6 +56,20 @@ def _require(data: Path) -> None:
         sys.exit(2)
 
 
+@contextmanager
+def _bar(words: str) -> Iterator[Shown]:
+    """Show a bar for each log and for the files, on a terminal only."""
+    tasks: dict[str, Any] = {}
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+
+        def shown(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(f"{words} {'附件 / files' if what == 'blobs' else what}")
+            bar.update(tasks[what], completed=done, total=of)
+
+        yield shown
+
+
 @cli_courier.command(
     "export", epilog="例 / example: erhai courier export --data demo-data/a -o /media/stick/erhai --for 532900-centre-1"
 )
@@ -49,29 +79,13 @@ def _require(data: Path) -> None:
 )
 @click.option("--for", "for_node", default="", help="只带该节点缺少的 / only what this node is not known to hold")
 def export_command(data: Path, output: Path, for_node: str) -> None:
-    """把本机所存的全部日志和附件写到文件夹；中断后再次执行即可继续。"""
+    """把本机所存的全部日志和附件写到文件夹；中断后再次执行即可继续。
+
+    退出码 0 全部写好；3 写不下，或本机有日志、附件残缺（其余的已写好）。
+    """
     _require(data)
     try:
-        settings = current(load_settings(data / SETTINGS))
-        if for_node and settings.peer(for_node) is None:
-            known = "、".join(peer.name for peer in settings.peers)
-            click.echo(f"没有登记这个节点 / not a known node: {for_node}（{known}）", err=True)
-            sys.exit(2)
-        keys = load_identity(data / KEYS)
-        db = connect(data / DATABASE, readonly=True)
-        db.execute("BEGIN")
-        with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task("导出 / exporting", total=None)
-            done = export_stick(
-                db,
-                settings,
-                keys,
-                BlobStore(data / BLOBS, clear=False),
-                output,
-                at_ms=time.time_ns() // 1_000_000,
-                for_node=for_node,
-                progress=lambda what, _done, _all: bar.update(task, description=what, advance=1),
-            )
+        done = _export(data, output, for_node)
     except CourierFault as fault:
         click.echo(f"不能写入 / cannot write: {fault}", err=True)
         sys.exit(3)
@@ -80,9 +94,35 @@ def export_command(data: Path, output: Path, for_node: str) -> None:
         sys.exit(3)
     for origin, first, size in done.logs:
         click.echo(f"{origin}: {first} … {size}")
+    for origin, why in done.missing_logs:
+        click.echo(f"日志残缺，未写入 / log damaged, left out: {origin} ({why})", err=True)
     for name in done.missing_blobs:
-        click.echo(f"附件不在本机 / file not here: {name}", err=True)
+        click.echo(f"附件不在本机或已损坏 / file not here or damaged: {name}", err=True)
     click.echo(f"{len(done.logs)} 个日志，{done.blobs} 个附件，{done.size_bytes} 字节 / bytes: {output}")
+    sys.exit(3 if done.missing_logs or done.missing_blobs else 0)
+
+
+def _export(data: Path, output: Path, for_node: str) -> Exported:
+    settings = current(load_settings(data / SETTINGS))
+    if for_node and settings.peer(for_node) is None:
+        known = "、".join(peer.name for peer in settings.peers)
+        click.echo(f"没有登记这个节点 / not a known node: {for_node}（{known}）", err=True)
+        sys.exit(2)
+    db = connect(data / DATABASE, readonly=True)
+    try:
+        with _bar("导出 / exporting") as shown:
+            return export_stick(
+                db,
+                settings,
+                load_identity(data / KEYS),
+                BlobStore(data / BLOBS, clear=False),
+                output,
+                at_ms=time.time_ns() // 1_000_000,
+                for_node=for_node,
+                progress=shown,
+            )
+    finally:
+        db.close()
 
 
 @cli_courier.command(
@@ -94,7 +134,7 @@ def export_command(data: Path, output: Path, for_node: str) -> None:
 def import_command(data: Path, folder: Path, *, as_json: bool) -> None:
     """核验并收下文件夹中的日志和附件；节点运行与否都可以，可重复执行。
 
-    退出码 0 收下；1 其中有不能通过核验的；3 故障；4 清单被篡改。
+    退出码 0 收下；1 其中有不能通过核验的；3 故障或未收完；4 清单被篡改，或本机密钥签过本机没有的记录。
     """
     _require(data)
     try:
@@ -105,27 +145,41 @@ def import_command(data: Path, folder: Path, *, as_json: bool) -> None:
     except (CourierFault, SettingsFault, KeyFault, StoreFault, FenceFault, OSError) as fault:
         click.echo(f"不能收下 / cannot import: {fault}", err=True)
         sys.exit(3)
-    if "fault" in facts:
-        click.echo(f"不能收下 / cannot import: {facts['fault']}", err=True)
+    if "logs" not in facts:
+        click.echo(f"不能收下 / cannot import: {facts.get('fault') or facts.get('malformed')}", err=True)
         sys.exit(4 if facts.get("tampered") else 3)
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
     else:
-        for one in facts["logs"]:
-            click.echo(f"{one['origin']}: {one['before']} → {one['after']} {one['words']}")
-        for words in facts["blob_words"]:
-            click.echo(words)
-        click.echo(f"附件 / files: {facts['blobs']}")
-    sys.exit(1 if facts["refused"] else 0)
+        _say(facts)
+    if facts["overtaken"]:
+        sys.exit(4)
+    sys.exit(1 if facts["refused"] else 0 if facts["whole"] else 3)
+
+
+def _say(facts: dict[str, Any]) -> None:
+    when = datetime.fromtimestamp(facts["at_ms"] / 1000, CHINA).strftime("%Y-%m-%d %H:%M:%S")
+    click.echo(f"写于 / written {when}: {facts['writer']}")
+    for one in facts["logs"]:
+        detail = f"（{one['words']}）" if one["words"] else ""
+        click.echo(f"{one['origin']}: {one['before']} → {one['after']} {_WORDS[Outcome(one['outcome'])]}{detail}")
+    for words in facts["blobs_refused"]:
+        click.echo(f"附件不符，拒收 / file refused: {words}", err=True)
+    for words in facts["blobs_later"]:
+        click.echo(f"附件未收下，请再次执行 / file not kept, do it again: {words}", err=True)
+    for name in facts["blobs_passed"]:
+        click.echo(f"附件未被已有记录引用，略过 / no entry here names this file: {name}")
+    click.echo(f"附件 / files: {facts['blobs']}")
 
 
 async def _import(data: Path, folder: Path) -> dict[str, Any]:
     """Import through the live node, or by opening the data folder."""
-    answer = await control.ask(data, {"courier": str(folder)})
-    if answer is not None:
-        return answer
-    node = await open_asking(load_settings(data / SETTINGS))
-    try:
-        return (await import_stick(node, folder)).facts()
-    finally:
-        await node.close()
+    with _bar("核验 / verifying") as shown:
+        answer = await control.ask(data, {"courier": str(folder)}, lambda said: shown(*said["progress"]))
+        if answer is not None:
+            return answer
+        node = await open_asking(load_settings(data / SETTINGS))
+        try:
+            return (await import_stick(node, folder, shown)).facts()
+        finally:
+            await node.close()

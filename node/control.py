@@ -2,7 +2,7 @@
 
 A verb that writes goes through the live node; where none runs, it opens the data folder itself, which takes the fence's
 lock. One request a connection, one JSON line each way: {"stream", "command", "fields", "command_id", "actor"}; bytes are
-written {"hex": …}. Only commands that are listed here by their class name are accepted.
+written {"hex": …}. Before the answer to {"courier": folder} come lines {"progress": [what, done, of how many]}. Only commands that are listed here by their class name are accepted.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from node.settings import load_settings
 from node.start import open_asking
 from node.store import StoreFault
 from node.witness import NotWitnessed
-from sync.courier import CourierFault
+from sync.fence import FenceFault
+from sync.stick_folder import CourierFault
 from sync.tampered import Tampered
 
 SOCKET = "control.sock"
@@ -53,19 +55,23 @@ def _from_json(value: Any) -> Any:
     return value
 
 
-async def _courier(node: Node, folder: str) -> dict[str, Any]:
+Tell = Callable[[dict[str, Any]], None]
+
+
+async def _courier(node: Node, folder: str, tell: Tell) -> dict[str, Any]:
     """Take in a stick on behalf of `erhai courier import`."""
     try:
-        return (await import_stick(node, Path(folder))).facts()
+        done = await import_stick(node, Path(folder), lambda *progress: tell({"progress": progress}))
+        return done.facts()
     except Tampered as tampered:
         return {"fault": str(tampered), "tampered": True}
-    except (CourierFault, StoreFault, OSError) as fault:
+    except (CourierFault, FenceFault, StoreFault, OSError) as fault:
         return {"fault": str(fault)}
 
 
-async def _answer(node: Node, request: dict[str, Any]) -> dict[str, Any]:
+async def _answer(node: Node, request: dict[str, Any], tell: Tell = lambda _line: None) -> dict[str, Any]:
     if "courier" in request:
-        return await _courier(node, str(request["courier"]))
+        return await _courier(node, str(request["courier"]), tell)
     try:
         kind = _COMMANDS[request["command"]]
         command = wire.from_plain(kind, _from_json(request["fields"]))
@@ -98,10 +104,10 @@ async def serve(node: Node) -> asyncio.Server:
         with contextlib.suppress(ConnectionError):
             try:
                 line = await reader.readline()
-                answer = await _answer(node, json.loads(line))
+                answer = await _answer(node, json.loads(line), lambda said: writer.write(_line(said)))
             except (ValueError, RecursionError) as error:
                 answer = {"malformed": str(error)}
-            writer.write(json.dumps(answer).encode() + b"\n")
+            writer.write(_line(answer))
             await writer.drain()
         writer.close()
 
@@ -112,17 +118,24 @@ async def serve(node: Node) -> asyncio.Server:
         os.umask(old)
 
 
-async def ask(data: Path, request: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the live node's answer to one request; None where no node runs on this folder."""
+def _line(said: dict[str, Any]) -> bytes:
+    return json.dumps(said).encode() + b"\n"
+
+
+async def ask(data: Path, request: dict[str, Any], heard: Tell = lambda _line: None) -> dict[str, Any] | None:
+    """Return the live node's answer to one request; None where no node runs on this folder. `heard` gets its progress."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(data / SOCKET), limit=_LINE)
     except (FileNotFoundError, ConnectionRefusedError):
         return None
-    writer.write(json.dumps(request).encode() + b"\n")
+    writer.write(_line(request))
     await writer.drain()
-    answer = json.loads(await reader.readline())
+    answer = dict(json.loads(await reader.readline()))
+    while "progress" in answer:
+        heard(answer)
+        answer = dict(json.loads(await reader.readline()))
     writer.close()
-    return dict(answer)
+    return answer
 
 
 async def submit(data: Path, stream: str, command: Any, actor: Actor) -> dict[str, Any]:

@@ -5,8 +5,10 @@ verified and stored as if it had come over the line, step by step, so an import 
 """
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +17,28 @@ import apsw
 from node.custody import node_of
 from node.export import TableLog, checkpoint_note
 from node.node import Node
+from node.recover import stop_on_proof
 from node.settings import Settings
 from node.successions import log_keys
 from node.views import blobs as blobs_view
 from sync.blobs import BlobFault, BlobStore
 from sync.checkpoint import cosignatures, open_checkpoint
-from sync.courier import CourierFault, Stick, StickLink, StickWriter, open_stick
+from sync.courier import Listed, LogPart, Stick, StickLink, StickWriter, open_stick
 from sync.follow import pull_log
 from sync.keys import NodeKeys, name_base
 from sync.link import LinkFault
 from sync.log import Cosigned, LogFault, add_cosignature, head, origins, size_of
-from sync.merkle import tree_root
 from sync.note import VerifierKey
+from sync.overtaken import contains
 from sync.receiver import MirroredLog, log_hash
+from sync.stick_folder import CourierFault
 from sync.tampered import Malformed, Tampered
 from sync.tiles import WIDTH, encode_bundle, entries_path, tile_path, width_of
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]  # what (an origin, or "blobs"), how many done, of how many
 _ORIGIN_MOST, _NOTE_MOST = 1_024, 1_048_576
+_PIECE = 1024 * 1024
+_TRIES = 3  # of a log that the line is bringing at the same moment
 
 
 def _quiet(_what: str, _done: int, _all: int) -> None:
@@ -41,45 +47,88 @@ def _quiet(_what: str, _done: int, _all: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What a stick holds: logs as (origin, first entry, size), files, bytes in all, and files that are not here."""
+    """What a stick holds: logs as (origin, first entry, size), files, bytes in all. And what it lacks, being damaged or not
+    here: logs as (origin, why), files by digest.
+    """
 
     logs: tuple[tuple[str, int, int], ...]
     blobs: int
     size_bytes: int
+    missing_logs: tuple[tuple[str, str], ...]
     missing_blobs: tuple[str, ...]
+
+
+class Outcome(StrEnum):
+    """What became of one log of a stick."""
+
+    TAKEN = "taken"
+    NOTHING_NEW = "nothing-new"
+    UNKNOWN = "unknown"  # no log that this node mirrors
+    GAP = "gap"  # begins after what is held here
+    OWN = "own"
+    LATER = "later"  # something here was in the way: do it again
+    REFUSED = "refused"  # does not verify
+    OVERTAKEN = "overtaken"  # our own key has signed what is not in our log
 
 
 @dataclass(frozen=True, slots=True)
 class LogArrived:
-    """What became of one log of a stick: entries held before and after, and in words why not more. `refused` tells that
-    something on the stick does not verify.
-    """
+    """One log of a stick: entries held before and after, what became of it, and the facts in words."""
 
     origin: str
     before: int
     after: int
+    outcome: Outcome
     words: str = ""
-    refused: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether something on the stick does not verify."""
+        return self.outcome is Outcome.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came off a stick."""
+    """What came off a stick. Files are passed over where no entry here names them, refused where they are not their hash,
+    and left for another time where they cannot be kept now.
+    """
 
     writer: str
     at_ms: int
     logs: tuple[LogArrived, ...]
     blobs: int
-    blob_words: tuple[str, ...]
+    blobs_passed: tuple[str, ...]
+    blobs_refused: tuple[str, ...]
+    blobs_later: tuple[str, ...]
 
     @property
     def refused(self) -> bool:
         """Whether anything on the stick did not verify."""
-        return any(one.refused for one in self.logs) or any("changed" in words for words in self.blob_words)
+        return any(one.refused for one in self.logs) or bool(self.blobs_refused)
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether the stick proves that our own key has signed what is not in our log."""
+        return any(one.outcome is Outcome.OVERTAKEN for one in self.logs)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left for another time."""
+        return not self.blobs_later and all(one.outcome is not Outcome.LATER for one in self.logs)
 
     def facts(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {**asdict(self), "refused": self.refused}
+        return {**asdict(self), "refused": self.refused, "overtaken": self.overtaken, "whole": self.whole}
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """One log as it was when an export began."""
+
+    origin: str
+    first: int
+    size: int
+    note: bytes
 
 
 def export_stick(
@@ -93,34 +142,50 @@ def export_stick(
     for_node: str = "",
     progress: Progress = _quiet,
 ) -> Exported:
-    """Write a stick from one snapshot of the database. Raises CourierFault, LogFault."""
-    writer = StickWriter(folder)
-    logs = []
-    for origin in origins(db):
-        held = head(db, origin)
-        if held.checkpoint is None:
+    """Write a stick with the database as it is now. Raises CourierFault, LogFault.
+
+    Logs only grow, so nothing but the start needs one snapshot: a slow stick keeps no read transaction open.
+    """
+    writer = StickWriter(folder, settings.origin)
+    with db:
+        due = [one for origin in origins(db) if (one := _due(db, settings, origin, for_node)) is not None]
+        wanted = blobs_view.lacking(db, for_node, 1_000_000)
+    logs, missing_logs = [], []
+    for one in due:
+        name = log_hash(one.origin)
+        try:
+            writer.add(f"logs/{name}/origin", one.origin.encode())
+            writer.add(f"logs/{name}/checkpoint", one.note)
+            for path, data, done in _tiles(db, one):
+                writer.add(f"logs/{name}/{path}", data)
+                progress(one.origin, done, one.size)
+        except LogFault as damage:
+            writer.leave_out(name)
+            missing_logs.append((one.origin, str(damage)))
             continue
-        size = held.checkpoint_size
-        since = (
-            size if for_node and node_of(settings, origin) == for_node else _known_there(db, settings, origin, for_node)
-        )
-        base = f"logs/{log_hash(origin)}"
-        writer.add(f"{base}/origin", origin.encode())
-        writer.add(f"{base}/checkpoint", checkpoint_note(db, origin))
-        for name, data in _tiles(db, origin, min(since, size), size):
-            writer.add(f"{base}/{name}", data)
-            progress(origin, 0, size)
-        logs.append((origin, min(since, size) // WIDTH * WIDTH, size))
+        writer.add_log(LogPart(name, one.first, one.size))
+        logs.append((one.origin, one.first, one.size))
     count, missing = 0, []
-    for sha256, _size in blobs_view.lacking(db, for_node, 1_000_000):
-        if blobs.has(sha256):
-            writer.add_file(f"blobs/{sha256.hex()}", blobs.path(sha256), sha256)
+    for number, (sha256, size) in enumerate(wanted, start=1):
+        try:
+            with blobs.open(sha256) as file:
+                writer.add_file(f"blobs/{sha256.hex()}", file, Listed(sha256, size))
             count += 1
-            progress("blobs", count, 0)
-        else:
+        except BlobFault:
             missing.append(sha256.hex())
-    total = writer.finish(settings.origin, at_ms, keys.log_signer)
-    return Exported(tuple(logs), count, total, tuple(missing))
+        progress("blobs", number, len(wanted))
+    total = writer.finish(at_ms, keys.log_signer)
+    return Exported(tuple(logs), count, total, tuple(missing_logs), tuple(missing))
+
+
+def _due(db: apsw.Connection, settings: Settings, origin: str, for_node: str) -> _Due | None:
+    held = head(db, origin)
+    if held.checkpoint is None:
+        return None
+    size = held.checkpoint_size
+    whose = node_of(settings, origin)
+    since = size if for_node and whose == for_node else _known_there(db, settings, origin, for_node)
+    return _Due(origin, size if since >= size else since // WIDTH * WIDTH, size, checkpoint_note(db, origin))
 
 
 def _known_there(db: apsw.Connection, settings: Settings, origin: str, for_node: str) -> int:
@@ -131,23 +196,26 @@ def _known_there(db: apsw.Connection, settings: Settings, origin: str, for_node:
     return max((one.size for one in head(db, origin).cosignatures if one.cosigner == cosigner), default=0)
 
 
-def _tiles(db: apsw.Connection, origin: str, since: int, size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield every tile and bundle that a reader of entries [since, size) asks for, in C2SP tlog-tiles' names."""
-    log = TableLog(db, origin)
-    if since >= size:
+def _tiles(db: apsw.Connection, due: _Due) -> Iterator[tuple[str, bytes, int]]:
+    """Yield every tile and bundle that a reader of entries [first, size) asks for, in C2SP tlog-tiles' names, and how many
+    entries were read.
+    """
+    log, size = TableLog(db, due.origin), due.size
+    if due.first >= size:
         return
-    first = since // WIDTH
+    first = due.first // WIDTH
     level = 0
     while size >> (8 * level):
         n = first if level == 0 else (first >> (8 * (level - 1))) // WIDTH
         while (width := width_of(level, n, size)) > 0:
             hashes = b"".join(log.hashes(level, n * WIDTH, n * WIDTH + width))
-            yield tile_path(level, n, width), hashes
+            yield tile_path(level, n, width), hashes, due.first
             n += 1
         level += 1
     n = first
     while (width := width_of(None, n, size)) > 0:
-        yield entries_path(n, width), encode_bundle(list(log.entries(n * WIDTH, n * WIDTH + width)))
+        done = n * WIDTH + width
+        yield entries_path(n, width), encode_bundle(list(log.entries(n * WIDTH, done))), done
         n += 1
 
 
@@ -155,50 +223,83 @@ async def import_stick(node: Node, folder: Path, progress: Progress = _quiet) ->
     """Take in what a stick brings. Raises CourierFault, Tampered (a forged list); what is wrong with one log stops that log."""
     keys = log_keys(node.settings, node.keys.public().log_vkey, node.statements)
     stick = await asyncio.to_thread(open_stick, folder, keys)
-    arrived = [await _log(node, stick, name, keys, progress) for name in stick.logs]
-    count, words = await _blobs(node, stick, progress)
-    return Imported(stick.writer, stick.at_ms, tuple(arrived), count, words)
+    arrived = [await _log(node, stick, part, keys, progress) for part in stick.logs]
+    return await _blobs(node, stick, tuple(arrived), progress)
 
 
-async def _log(node: Node, stick: Stick, name: str, keys: dict[str, VerifierKey], progress: Progress) -> LogArrived:
+async def _log(node: Node, stick: Stick, part: LogPart, keys: dict[str, VerifierKey], progress: Progress) -> LogArrived:
     try:
-        origin = (stick.read(f"logs/{name}/origin", _ORIGIN_MOST) or b"").decode("utf-8", "replace")
+        data = await asyncio.to_thread(stick.read, f"logs/{part.name}/origin", _ORIGIN_MOST)
     except CourierFault as fault:
-        return LogArrived(name, 0, 0, str(fault), refused=True)
-    if log_hash(origin) != name:
-        return LogArrived(name, 0, 0, f"says it is {origin[:100]!r}", refused=True)
+        return LogArrived(part.name, 0, 0, Outcome.REFUSED, str(fault))
+    origin = (data or b"").decode("utf-8", "replace")
+    if log_hash(origin) != part.name:
+        return LogArrived(part.name, 0, 0, Outcome.REFUSED, f"says it is {origin[:100]!r}")
     if origin not in keys:
-        return LogArrived(origin, 0, 0, "a log that this node does not know; passed over")
+        return LogArrived(origin, 0, 0, Outcome.UNKNOWN)
     before = await node.read(lambda db: _size(db, origin))
     if node_of(node.settings, origin) == node.settings.node:
         try:
-            kept = await _own(node, stick, name, origin, keys[origin])
+            outcome, words = await _own(node, stick, part, keys[origin])
         except (CourierFault, Malformed, Tampered) as bad:
-            return LogArrived(origin, before, before, str(bad), refused=True)
-        return LogArrived(origin, before, before, f"the own log; {kept} cosignatures of others kept")
-    refused, words = False, ""
+            outcome, words = Outcome.REFUSED, str(bad)
+        return LogArrived(origin, before, before, outcome, words)
+    if part.first > before:
+        return LogArrived(origin, before, before, Outcome.GAP, f"begins at {part.first}")
+    outcome, words = await _mirror(node, stick, part, keys[origin], progress)
+    await _show(node, origin)
+    after = await node.read(lambda db: _size(db, origin))
+    if outcome is Outcome.TAKEN and after == before:
+        outcome = Outcome.NOTHING_NEW
+    return LogArrived(origin, before, after, outcome, words)
+
+
+async def _mirror(node: Node, stick: Stick, part: LogPart, key: VerifierKey, progress: Progress) -> tuple[Outcome, str]:
+    """Follow a log on the stick as over the line, to its end or to what is wrong."""
+    done = part.first
+
+    def stored(_origin: str) -> None:
+        nonlocal done
+        done = min(part.size, max(done, part.size - pull.status.entries_behind))
+        progress(key.name, done, part.size)
+
     pull = pull_log(
-        StickLink(stick),  # type: ignore[arg-type]  # all that Pull asks of a link is `get`
+        StickLink(stick, lambda: _room(node) > 0),  # type: ignore[arg-type]  # all that Pull asks of a link is `get`
         node.store,
-        log=MirroredLog(keys[origin], node_of(node.settings, origin)),
+        log=MirroredLog(key, node_of(node.settings, key.name)),
         cosigner=node.keys.cosigner,
         now_ms=lambda: node.clock.now().at_ms,
-        stored=lambda _origin: progress(origin, 0, 0),
+        stored=stored,
     )
-    try:
-        await pull.once()
-    except LinkFault as fault:
-        missing = "is not there" in fault.detail
-        words = (
-            f"begins after what is held here; make a stick without --for ({fault.detail})" if missing else str(fault)
-        )
-        refused = not missing and fault.why != "busy"
-    except (Tampered, Malformed, LogFault) as bad:
-        refused, words = True, str(bad)
+    pull.takes_older = True
+    words = ""
+    for _ in range(_TRIES):
+        try:
+            await pull.once()
+        except LinkFault as fault:
+            words = str(fault)
+            if fault.why != "busy":
+                return Outcome.REFUSED, words
+        except (Tampered, Malformed, LogFault) as bad:
+            return Outcome.REFUSED, str(bad)
+        else:
+            progress(key.name, part.size, part.size)
+            return Outcome.TAKEN, ""
+    return Outcome.LATER, words
+
+
+async def _show(node: Node, origin: str) -> None:
+    """Bring the views up to what is stored now; a running node does it in its own way, where a failing view ends nothing."""
+    if node.show_mirrored is not None:
+        await node.show_mirrored(origin)
+        return
     while await node.store.write(lambda db: node.recorder.follow(db, origin)):
         continue
-    after = await node.read(lambda db: _size(db, origin))
-    return LogArrived(origin, before, after, words or ("" if after > before else "nothing new"), refused=refused)
+
+
+def _room(node: Node) -> int:
+    """Return how many bytes may still be written to this node's disk."""
+    return shutil.disk_usage(node.settings.data).free - node.settings.disk_floor_mib * 1024 * 1024
 
 
 def _size(db: apsw.Connection, origin: str) -> int:
@@ -208,46 +309,71 @@ def _size(db: apsw.Connection, origin: str) -> int:
         return 0
 
 
-async def _own(node: Node, stick: Stick, name: str, origin: str, key: VerifierKey) -> int:
-    """Keep what others have cosigned of our own log: how far it has come, brought back by hand."""
-    note = stick.read(f"logs/{name}/checkpoint", _NOTE_MOST) or b""
+async def _own(node: Node, stick: Stick, part: LogPart, key: VerifierKey) -> tuple[Outcome, str]:
+    """Keep what others have cosigned of our own log: how far it has come, brought back by hand.
+
+    A checkpoint that our key has signed and our log does not contain stops the node, as it does when a peer shows it. The
+    fence remembers it, for a stick is not asked again at the next start.
+    """
+    note = await asyncio.to_thread(stick.read, f"logs/{part.name}/checkpoint", _NOTE_MOST) or b""
     opened = open_checkpoint(note, [key])
+    checkpoint = opened.checkpoint
     known = [VerifierKey.parse(peer.cosigner_vkey) for peer in node.settings.peers]
     found = cosignatures(opened.note, known)
-    size, root = opened.checkpoint.size, opened.checkpoint.root
 
-    def keep(db: apsw.Connection) -> int:
-        if size > size_of(db, origin) or tree_root(TableLog(db, origin), size) != root:
-            return 0
+    def keep(db: apsw.Connection) -> bool:
+        if not contains(db, checkpoint):
+            return False
         for one in found:
-            add_cosignature(db, origin, Cosigned(one.key.name, size, str(one.signature), node.clock.now().at_ms))
-        return len(found)
+            line = Cosigned(one.key.name, checkpoint.size, str(one.signature), node.clock.now().at_ms)
+            add_cosignature(db, checkpoint.origin, line)
+        return True
 
-    kept: int = await node.store.write(keep)
-    await node.witness.look(origin)
-    return kept
+    if await node.store.write(keep):
+        await node.witness.look(checkpoint.origin)
+        return Outcome.OWN, f"cosigned at {checkpoint.size} by {len(found)}"
+    if checkpoint.origin == node.settings.origin and node.stopped is None:
+        by = node_of(node.settings, stick.writer) or stick.writer
+        await stop_on_proof(node, opened, by)
+        if node.gate.cause == "peer-ahead":
+            await node.store.write(lambda _db: node.recorder.fence.advance(checkpoint))
+    return Outcome.OVERTAKEN, f"the stick shows {checkpoint.size} entries signed by this node"
 
 
-async def _blobs(node: Node, stick: Stick, progress: Progress) -> tuple[int, tuple[str, ...]]:
+async def _blobs(node: Node, stick: Stick, arrived: tuple[LogArrived, ...], progress: Progress) -> Imported:
     """Keep the files that entries held here name."""
-    count, words = 0, []
+    count = 0
+    passed: list[str] = []
+    refused: list[str] = []
+    later: list[str] = []
     for number, name in enumerate(stick.blobs, start=1):
         sha256 = bytes.fromhex(name)
         size = await node.read(lambda db, sha256=sha256: blobs_view.wanted_size(db, sha256))  # type: ignore[misc]
         if size is None:
-            words.append(f"{name[:16]}: no entry held here names it; passed over")
+            passed.append(name)
         elif not node.blobs.has(sha256):
             try:
-                await asyncio.to_thread(_take, node.blobs, stick.folder / "blobs" / name, sha256, size)
+                await asyncio.to_thread(_take, node, stick, sha256, size)
                 count += 1
-            except (BlobFault, OSError) as fault:
-                words.append(f"{name[:16]}: changed or unreadable: {fault}")
+            except CourierFault as fault:
+                refused.append(str(fault))
+            except BlobFault as fault:
+                (later if fault.why == "io" else refused).append(f"{name}: {fault.why} {fault.detail}")
         progress("blobs", number, len(stick.blobs))
-    return count, tuple(words)
+    return Imported(stick.writer, stick.at_ms, arrived, count, tuple(passed), tuple(refused), tuple(later))
 
 
-def _take(blobs: BlobStore, source: Path, sha256: bytes, size: int) -> None:
-    with source.open("rb") as file, blobs.incoming(size) as part:
-        while piece := file.read(1024 * 1024):
+def _take(node: Node, stick: Stick, sha256: bytes, size: int) -> None:
+    if size > _room(node):
+        raise BlobFault(sha256.hex(), "io", "the disk is nearly full")
+    name = f"blobs/{sha256.hex()}"
+    with stick.folder.open(name) as file, node.blobs.incoming(size) as part:
+        while True:
+            try:
+                piece = file.read(_PIECE)
+            except OSError as error:
+                raise CourierFault("unreadable", name, error.strerror or str(error)) from error
+            if not piece:
+                break
             part.write(piece)
         part.keep(sha256)

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -100,6 +100,7 @@ class Node:
         self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple
+        self.show_mirrored: Callable[[str], Awaitable[None]] | None = None  # how this process brings views up to date
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self.witness = Witness(settings, store)
         self.awaited = Awaited({})

@@ -23,6 +23,7 @@ from sync.pace import Answered, Pace
 from sync.reader import LogReader
 from sync.receiver import Database, MirroredLog
 from sync.status import LinkState
+from sync.succession import closed_beyond
 from sync.tampered import Malformed, Problem, Tampered
 from sync.task import Task
 from sync.tiles import WIDTH, entries_path
@@ -111,6 +112,8 @@ class Pull(Task):
         self._stored = stored
         self._reader = LogReader(link, log.vkey.name)
         self._pace = Pace()
+        # Entries up to a checkpoint that is older than the newest promise, which has to wait: for what comes by hand.
+        self.takes_older = False
 
     async def _round(self) -> None:
         note = await self._reader.checkpoint()
@@ -125,6 +128,9 @@ class Pull(Task):
         # Only the log's own signature is kept: other lines are whatever the peer likes to say.
         own = [line for line in opened.note.signatures if line.name == target.origin]
         kept = bytes(SignedNote(opened.note.text, tuple(own)))
+        closed = await self._db.read(lambda db: closed_beyond(db, self._origin, target.size))
+        if closed is not None:
+            raise LinkFault("refused", closed)
         copy = await self._db.write(self._copy)
         if await self._contradicts(copy, target, kept):
             return
@@ -152,7 +158,7 @@ class Pull(Task):
         if same is not None and same.size and same.root != target.root:
             await self._keep(copy, Problem.TWO_BRANCHES, note, freeze=True)
             raise Tampered(Problem.TWO_BRANCHES, self._origin, expected=same.root.hex(), got=target.root.hex())
-        if target.size < copy.known.size:
+        if target.size < copy.known.size and not (self.takes_older and target.size > copy.size):
             if target.size > copy.size:
                 await self._plan(copy, target, note)
             self._show(

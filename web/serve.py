@@ -93,6 +93,7 @@ class Replication:
                 if beside.url:
                     self._pull(beside, above, "relay")
         node.peer_status = lambda: tuple(task.status for task in self._tasks)
+        node.show_mirrored = self._follow
 
     def _link(self, peer: Peer, lane: Lane = Lane.ENTRIES) -> PeerLink:
         keys = self._node.keys

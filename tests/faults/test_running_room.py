@@ -134,6 +134,14 @@ def cloned(world: World) -> Settings:
     return replace(settings(world, "a"), data=folder, pages_port=world.port + 30, sync_port=world.port + 31)
 
 
+async def evidence(node: Node) -> tuple:
+    """What a node keeps against a log, once it is on its disk."""
+    async with asyncio.timeout(15):
+        while not (found := await node.read(misbehaviours)):
+            await asyncio.sleep(0.05)
+    return found
+
+
 async def test_two_clones_that_run_at_once_both_stop_and_every_observer_keeps_both_branches(world: World) -> None:
     async with running(settings(world, "a")) as a:
         await incident(a, "克隆以前")
@@ -145,11 +153,11 @@ async def test_two_clones_that_run_at_once_both_stop_and_every_observer_keeps_bo
         for node in (a, a2):
             with pytest.raises(NodeFault, match="signed by this node's key that are not in its log"):
                 await incident(node, "不能再写")
-            (kept,) = await node.read(misbehaviours)
+            (kept,) = await evidence(node)
             assert kept.problem == "two-branches"
             assert open_checkpoint(kept.held, [node.keys.log_signer.vkey]).checkpoint.size == 2
             assert open_checkpoint(kept.shown, [node.keys.log_signer.vkey]).checkpoint.size == 2
-        (kept,) = await b.read(misbehaviours)
+        (kept,) = await evidence(b)
         assert {
             open_checkpoint(note, [a.keys.log_signer.vkey]).checkpoint.root for note in (kept.held, kept.shown)
         } == {

@@ -137,7 +137,7 @@ def cloned(world: World) -> Settings:
 async def evidence(node: Node) -> tuple:
     """What a node keeps against a log, once it is on its disk."""
     async with asyncio.timeout(15):
-        while not (found := await node.read(misbehaviours)):
+        while not (found := await node.read(misbehaviours)):  # noqa: ASYNC110 - another node's disk
             await asyncio.sleep(0.05)
     return found
 

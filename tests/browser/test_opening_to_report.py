@@ -101,6 +101,8 @@ class Desk:
                 field.fill(value)
         form.locator("button[type=submit], button:not([type])").first.click()
         self.page.wait_for_load_state()
+        if self.page.title().startswith("已记录，未存证"):  # a slow neighbour: the page goes on by itself
+            self.page.wait_for_url(re.compile("/receipts/"), timeout=20_000)
         self.look()
 
     def receipt(self) -> str:
@@ -220,6 +222,11 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
         "/public/verify",
         "/help",
         "/desk/incidents/new",
+        f"{LOT}/custody",
+        f"{LOT}/custody/release",
+        "/desk/witness",
+        "/desk/witness/relax",
+        "/node",
         "/desk/nothing",
     ):
         operator.open(path)

@@ -44,6 +44,7 @@ from node.verdict import GateReport, words_of
 from node.views import custody as custody_view
 from node.witness import REQUIRED, NotWitnessed, Witness
 from sync import codec
+from sync.alarms import Alarm
 from sync.blobs import BlobFault, BlobStore
 from sync.heal import Healed
 from sync.keys import NodeKeys
@@ -102,6 +103,7 @@ class Node:
         self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple
         self.show_mirrored: Callable[[str], Awaitable[None]] | None = None  # how this process brings views up to date
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
+        self.trust_alarms: tuple[Alarm, ...] = ()
         self.witness = Witness(settings, store)
         self.awaited = Awaited({})
         self._room_key = room_key

@@ -5,6 +5,7 @@ FENCE = "fence/released"
 KEYS = "keys"
 ROOM_KEY = "keys/room.key"
 BLOBS = "blobs"
+TRUST = "trust"  # the CRL of nodes
 SETTINGS = "erhai.toml"
 NEXT_KEYS = "keys.next"  # of an epoch that is being opened
 NEXT_FENCE = "fence/released.next"

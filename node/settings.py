@@ -34,6 +34,15 @@ class Peer:
     url: str = ""  # https://host:port of its sync port; empty for counties, which dial
     sealing_public: str = ""  # hex X25519 public key, to wrap session keys to
     cap_kbit_s: int = 0  # most that is sent to this peer, in 1,000 bits a second; 0: no bound
+    tls_public: str = (
+        ""  # hex Ed25519 key of its certificate: an expired one is believed by it, and the prefecture only by it
+    )
+    tls_backup: str = ""  # hex, of the prefecture: the key that it goes on with when the first is lost
+
+    @property
+    def pins(self) -> frozenset[bytes]:
+        """Return the keys that were pinned at enrolment, raw."""
+        return frozenset(bytes.fromhex(key) for key in (self.tls_public, self.tls_backup) if key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,10 @@ _SIZES = {"disk_floor_mib"}
 _PATHS = {"data", "calendar", "people", "demo_clock"}
 _REQUIRED = {"role", "node", "origin", "data", "pages_port", "sync_port", "centre_name", "room_name"}
 _KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "replica"}
-_PEER_KEYS = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public", "cap_kbit_s"}
+_PEER_TEXT = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public"}
+_PINS = {"tls_public", "tls_backup"}
+_PEER_KEYS = _PEER_TEXT | _PINS | {"cap_kbit_s"}
+_KEY_HEX = re.compile(r"[0-9a-f]{64}")
 _MAX_CAP_KBIT_S = 10_000_000
 
 
@@ -126,9 +138,12 @@ def _peer(table: Any, index: int) -> Peer:
     cap = table.get("cap_kbit_s", 0)
     if isinstance(cap, bool) or not isinstance(cap, int) or not (cap == 0 or 8 <= cap <= _MAX_CAP_KBIT_S):
         raise SettingsFault(f"{where}.cap_kbit_s", f"must be 0 or between 8 and {_MAX_CAP_KBIT_S}")
-    for key in _PEER_KEYS - optional - {"cap_kbit_s"}:
+    for key in _PEER_TEXT - optional:
         if not isinstance(table.get(key), str) or not table[key]:
             raise SettingsFault(f"{where}.{key}", "must be text")
+    for key in _PINS & set(table):
+        if not isinstance(table[key], str) or not _KEY_HEX.fullmatch(table[key]):
+            raise SettingsFault(f"{where}.{key}", "must be 64 hex digits")
     return Peer(**table)
 
 

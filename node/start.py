@@ -26,13 +26,14 @@ from node.room_key import load_room_key
 from node.settings import Settings
 from node.store import Store, connect
 from node.successions import current, known_successions
+from node.trust import load_judged
 from node.verdict import RESTORE_SCHEMA, report_of
 from node.views.blobs import REACH_SCHEMA
 from sync.blobs import BlobStore
 from sync.fence import Behind, Fence, Gate, Rollback, Seen
 from sync.gate import check_start
 from sync.heal import HEAL_SCHEMA
-from sync.keys import NodeKeys, load_identity
+from sync.keys import NodeKeys
 from sync.log import LOG_SCHEMA, instance_id, open_log, origins
 
 __all__ = [
@@ -105,7 +106,8 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
     Without `healing` the caller runs `Recovery` itself. Raises what `open_node` raises.
     """
     finish_epoch(settings.data)
-    keys, now = load_identity(settings.data / KEYS), current(settings)
+    now = current(settings)
+    keys = load_judged(now)
     seen, sizes = await asyncio.gather(seen_by_peers(now, keys), sizes_of_neighbours(now, keys))
     node = open_node(settings, seen=seen)
     node.awaited = Awaited(sizes)
@@ -121,7 +123,7 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
     """
     finish_epoch(settings.data)
     settings = current(settings)
-    keys = load_identity(settings.data / KEYS)
+    keys = load_judged(settings)
     room_key = None if settings.is_prefecture else load_room_key(settings.data / ROOM_KEY)
     profiles = load_profiles()
     people = load_people(settings.people)

@@ -1,8 +1,10 @@
 """Certificates of nodes and the TLS that names them (节点证书).
 
 After a handshake both sides know, from the prefecture's CA alone, which node speaks: the SAN URI
-spiffe://<prefecture>/node/<code> is the name, and nothing else is asked. TLS 1.3 only; a client without a certificate is
-refused. The demo CA below is for one machine; a prefecture keeps its root offline.
+spiffe://<prefecture>/node/<code> is the name. TLS 1.3 only; a client without a certificate is refused. With a judge
+(`sync.trust`) the handshake leaves time and revocation to it: the dialling side asks it before anything is sent, the
+serving side at every request. Without one OpenSSL judges the time and nobody the revocation. The CA below keeps its key in
+a file; a prefecture keeps its root offline.
 """
 
 import datetime as dt
@@ -19,7 +21,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sync.standing import Reach, Ruling
+
 LEAF_DAYS = 90
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME: the judge does it, by pinned key
 CA_DAYS = 3_650
 _NODE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?")
@@ -40,8 +45,53 @@ class CertFault(Exception):
 class TlsObject(Protocol):
     """What an SSLObject and an SSLSocket have in common here."""
 
-    def getpeercert(self) -> Any:
-        """Return the peer's verified certificate as a mapping, empty if there is none."""
+    def getpeercert(self, binary_form: bool = ...) -> Any:
+        """Return the peer's verified certificate as a mapping, empty if there is none; or as DER."""
+
+
+class Judge(Protocol):
+    """Who decides whether a proven certificate counts now."""
+
+    @property
+    def version(self) -> int:
+        """Return a number that grows when a judgement may have changed."""
+
+    def judge(self, der: bytes | None) -> Ruling:
+        """Return what the certificate's owner may ask. Raises CertFault."""
+
+
+class PeerNotAdmitted(ssl.SSLCertVerificationError):
+    """Ends a handshake with a peer whose certificate does not count now; `why` as in `Ruling`."""
+
+    why: str = ""
+
+
+class JudgedContext(ssl.SSLContext):
+    """A TLS context whose handshakes prove name and CA, and whose judge decides the rest."""
+
+    judge: Judge | None = None
+
+
+class _Judged(ssl.SSLObject):
+    """The dialling side: asks the judge at the end of the handshake, so nothing is sent to a peer that does not count.
+
+    Replacing the context in a callback, or a CRL in it, would not do: neither reaches the handshake that is under way.
+    """
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        context = self.context
+        judge = context.judge if isinstance(context, JudgedContext) else None
+        if judge is None:
+            return
+        try:
+            ruling = judge.judge(self.getpeercert(binary_form=True))
+        except CertFault as fault:
+            raise PeerNotAdmitted(str(fault)) from fault
+        if ruling.reach is not Reach.ALL:
+            refused = PeerNotAdmitted(f"certificate of {ruling.node}: {ruling.why}")
+            refused.why = ruling.why
+            raise refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +187,12 @@ def issue_leaf(authority: Authority, *, node: str, public: Ed25519PublicKey, now
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def renewal_due_ms(leaf: x509.Certificate) -> int:
+    """Return when a certificate is to be renewed: at two thirds of its life. Unix milliseconds."""
+    start, end = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+    return int((start + (end - start) * 2 / 3) * 1_000)
+
+
 def node_uri(prefecture: str, node: str) -> str:
     """Return the name of a node in its certificate."""
     return f"spiffe://{prefecture}/node/{node}"
@@ -161,26 +217,34 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def server_context(*, certificate: Path, key: Path, ca: Path) -> ssl.SSLContext:
-    """Return the TLS side of the sync port: 1.3 only, a client certificate of this CA is required."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def server_context(*, certificate: Path, key: Path, ca: Path, judge: Judge | None = None) -> ssl.SSLContext:
+    """Return the TLS side of the sync port: 1.3 only, a client certificate of this CA is required.
+
+    With a judge whoever serves must ask it at every request: the handshake then says nothing of time.
+    """
+    context = JudgedContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
-    return _loaded(context, certificate=certificate, key=key, ca=ca)
+    context.num_tickets = 0  # a resumed session would show a certificate that no handshake has checked
+    return _loaded(context, certificate=certificate, key=key, ca=ca, judge=judge)
 
 
-def client_context(*, certificate: Path, key: Path, ca: Path) -> ssl.SSLContext:
+def client_context(*, certificate: Path, key: Path, ca: Path, judge: Judge | None = None) -> ssl.SSLContext:
     """Return the TLS side that dials a peer.
 
     The caller names the node that it expects by `server_hostname=node_host(…)`, whatever address it dials: another node
     of the same CA then fails in the handshake, before anything is sent.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return _loaded(context, certificate=certificate, key=key, ca=ca)
+    context = JudgedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslobject_class = _Judged
+    return _loaded(context, certificate=certificate, key=key, ca=ca, judge=judge)
 
 
-def _loaded(context: ssl.SSLContext, *, certificate: Path, key: Path, ca: Path) -> ssl.SSLContext:
+def _loaded(context: JudgedContext, *, certificate: Path, key: Path, ca: Path, judge: Judge | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_STRICT
+    if judge is not None:
+        context.judge = judge
+        context.verify_flags |= _NO_CHECK_TIME
     try:
         context.load_cert_chain(certificate, key)
         context.load_verify_locations(ca)
@@ -194,7 +258,13 @@ def peer_node(tls: TlsObject | None, prefecture: str) -> str:
     certificate = tls.getpeercert() if tls is not None else None
     if not certificate:
         raise CertFault("peer", "shows no certificate")
-    uris: list[str] = [str(value) for kind, value in certificate.get("subjectAltName", ()) if kind == "URI"]
+    return node_of_uris(
+        [str(value) for kind, value in certificate.get("subjectAltName", ()) if kind == "URI"], prefecture
+    )
+
+
+def node_of_uris(uris: list[str], prefecture: str) -> str:
+    """Return the node code that a certificate's URI names give. Raises CertFault: there must be one, of this prefecture."""
     if len(uris) != 1:
         raise CertFault("peer", f"certificate has {len(uris)} URI names, need one")
     parts = urlsplit(uris[0])

@@ -12,8 +12,19 @@ from aiohttp.web_exceptions import HTTPException
 from aiohttp.web_protocol import RequestPayloadError
 
 from sync import wire
-from sync.certs import CertFault, peer_node
-from sync.receiver import Ask, BrokenBodyFault, Database, MirroredLog, SyncNode, log_hash, receive, retry_after_s
+from sync.certs import CertFault, Judge, TlsObject, peer_node
+from sync.receiver import (
+    RENEWAL,
+    Ask,
+    BrokenBodyFault,
+    Database,
+    MirroredLog,
+    SyncNode,
+    log_hash,
+    receive,
+    retry_after_s,
+)
+from sync.standing import Reach
 from sync.witness import Answer, refuse
 
 __all__ = ["Database", "MirroredLog", "SyncNode", "log_hash", "sync_app"]
@@ -32,13 +43,26 @@ def sync_app(node: SyncNode) -> Application:
 
 async def _handle(node: SyncNode, request: Request) -> Response:
     transport = request.transport
+    tls = None if transport is None else transport.get_extra_info("ssl_object")
     try:
-        peer = peer_node(None if transport is None else transport.get_extra_info("ssl_object"), node.prefecture)
+        peer = peer_node(tls, node.prefecture)
+        why = "" if node.judge is None or tls is None else _refusal(node.judge, tls, request.path)
     except CertFault as fault:
         return _response(refuse(403, str(fault)))
+    if why:
+        response = _response(refuse(403, f"certificate: {why}"))
+        response.force_close()  # the next handshake judges anew; a kept connection would hold a place
+        return response
     method = "GET" if request.method == "HEAD" else request.method
     async with aclosing(_pieces(request)) as body:
         return _response(await receive(node, Ask(peer, method, request.path, request.headers, body)))
+
+
+def _refusal(judge: Judge, tls: TlsObject, path: str) -> str:
+    """Return why a request is refused, judged for each anew; "" where it is not. Raises CertFault."""
+    ruling = judge.judge(tls.getpeercert(binary_form=True))
+    renewing = ruling.reach is Reach.RENEWAL and path == RENEWAL
+    return "" if ruling.reach is Reach.ALL or renewing else ruling.why
 
 
 def _response(answer: Answer) -> Response:

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sync import certs
 from sync.certs import Authority
 from sync.note import COSIGNATURE, Signer
+from sync.trust import Trust
 
 _PRIVATE = ("log.key", "cosigner.key", "witness.key", "tls.key", "sealing.key")
 _EPOCH = re.compile(r"/e[0-9]+")
@@ -56,6 +57,7 @@ class PublicIdentity:
     cosigner_vkey: str
     witness_vkey: str
     sealing_public: str  # hex
+    tls_public: str  # hex Ed25519, the key of its certificate, which renewal keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class NodeKeys:
     cosigner: Signer
     witness: Signer
     sealing: X25519PrivateKey
+    tls_public: bytes
+    judge: Trust | None = None  # of peers' certificates; a running node has one
 
     @property
     def origin(self) -> str:
@@ -82,11 +86,11 @@ class NodeKeys:
 
     def server_context(self) -> ssl.SSLContext:
         """Return the TLS side of this node's sync port."""
-        return certs.server_context(**self._tls())
+        return certs.server_context(**self._tls(), judge=self.judge)
 
     def client_context(self) -> ssl.SSLContext:
         """Return the TLS side that dials peers as this node."""
-        return certs.client_context(**self._tls())
+        return certs.client_context(**self._tls(), judge=self.judge)
 
     def public(self) -> PublicIdentity:
         """Return what others may know."""
@@ -98,6 +102,7 @@ class NodeKeys:
             cosigner_vkey=str(self.cosigner.vkey),
             witness_vkey=str(self.witness.vkey),
             sealing_public=self.sealing_public.hex(),
+            tls_public=self.tls_public.hex(),
         )
 
     def _tls(self) -> dict[str, Path]:
@@ -175,7 +180,7 @@ def _assemble(folder: Path, *, node: str, prefecture: str, origin: str) -> NodeK
     base = name_base(origin)
     for name in ("tls.crt", "ca.crt"):
         _read(folder / name)
-    _ed25519(folder / "tls.key")
+    tls = _ed25519(folder / "tls.key")
     return NodeKeys(
         folder=folder,
         node=node,
@@ -184,6 +189,7 @@ def _assemble(folder: Path, *, node: str, prefecture: str, origin: str) -> NodeK
         cosigner=Signer(f"{base}/m", _ed25519(folder / "cosigner.key"), COSIGNATURE),
         witness=Signer(f"{base}/w", _ed25519(folder / "witness.key"), COSIGNATURE),
         sealing=_x25519(folder / "sealing.key"),
+        tls_public=tls.public_key().public_bytes_raw(),
     )
 
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import aiohttp
 
-from sync.certs import node_host
+from sync.certs import JudgedContext, PeerNotAdmitted, node_host
 from sync.lanes import PIECE, Lane, Lanes
+from sync.standing import WHY
 
 PROGRESS_TIMEOUT_S = 8
 CONNECT_TIMEOUT_S = 6  # also of the handshake: 9,600 bit/s need five seconds for it
@@ -43,7 +44,8 @@ _KEEPALIVE = (  # a peer that is gone is found within about PROGRESS_TIMEOUT_S, 
 @dataclass(eq=False)
 class LinkFault(Exception):
     """A peer was not reached, or did not answer as a peer does. `why` is unreachable, silent, foreign-certificate or not-tls
-    (somebody else answers, such as the sign-in page of a network), refused (it said no), busy (it said later) or
+    (somebody else answers, such as the sign-in page of a network), peer-certificate (it is the peer, and it does not count
+    now), own-certificate (the peer says that ours does not), refused (it said no), busy (it said later) or
     unexpected-answer; `retry_after_s` where it named a time.
     """
 
@@ -71,6 +73,12 @@ class Reply:
 
     def unexpected(self) -> LinkFault:
         """Return the fault that this answer is where it has no place."""
+        said = self.body[:64].decode("ascii", "replace").strip()
+        if self.status == 403 and said.removeprefix("certificate: ") in WHY:
+            return LinkFault("own-certificate", said.removeprefix("certificate: "))
+        said = self.body[:64].decode("ascii", "replace").strip()
+        if self.status == 403 and said.removeprefix("certificate: ") in WHY:
+            return LinkFault("own-certificate", said.removeprefix("certificate: "))
         if self.status in {429, 503}:
             return LinkFault("busy", self.text(), self.retry_after_s)
         if self.status in {403, 404, 413, 422, 507}:
@@ -101,6 +109,8 @@ class PeerLink:
         self._lane = lane
         self._prefecture = prefecture
         self._context = context
+        self._judge = context.judge if isinstance(context, JudgedContext) else None
+        self._judged = 0  # the judge's version when the connections were made
         self._session: aiohttp.ClientSession | None = None
         self._sockets: dict[socket.socket, tuple[int, int]] = {}  # bytes acknowledged and received at the last look
         self.outstanding = False  # whether anything was not acknowledged at the last look
@@ -152,6 +162,9 @@ class PeerLink:
     async def _request(
         self, method: str, path: str, *, limit: int, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Reply:
+        if self._judge is not None and self._judge.version != self._judged:
+            self._judged = self._judge.version
+            await self.close()  # kept connections were judged by an older list
         began_s = asyncio.get_running_loop().time()
         if began_s - self._late_s > _LATE_S:
             self._late = 0
@@ -174,6 +187,8 @@ class PeerLink:
                 finally:
                     pulse.stop()
         except aiohttp.ClientConnectorCertificateError as error:
+            if isinstance(error.certificate_error, PeerNotAdmitted) and error.certificate_error.why:
+                raise await self._fault("peer-certificate", error.certificate_error.why) from error
             raise await self._fault("foreign-certificate", str(error.certificate_error)) from error
         except aiohttp.ClientConnectorSSLError as error:
             raise await self._fault("not-tls", str(error.os_error)) from error

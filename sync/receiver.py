@@ -24,6 +24,7 @@ from typing import Protocol, TypeVar
 import apsw
 
 from sync import wire
+from sync.certs import Judge
 from sync.checkpoint import open_checkpoint, read
 from sync.codec import pack
 from sync.log import LogFault, TableHashes, head, origins, read_bodies
@@ -43,6 +44,7 @@ UPLOADS = 4  # add-entries at a time; each holds at most MAX_HELD and two packag
 REQUESTS = 16  # requests at a time, and of one peer
 PEER_REQUESTS = 6
 EVIDENCE_TYPE = "application/msgpack"
+RENEWAL = "/trust/renewal"  # the one address that a node with an expired certificate may ask at its prefecture
 CHUNK_TIMEOUT_S = 15  # a sender that is silent so long within a body is gone
 STALL_S = (
     3  # the same where another upload of the log waits: after a cut the sender is back before its old request is dead
@@ -92,6 +94,7 @@ class SyncNode:
     ca: bytes = b""
     succeeded: Callable[[Statement], None] = lambda _statement: None
     introduce: Callable[[], Awaitable[list[bytes]]] | None = None
+    judge: Judge | None = None  # of the certificates of those who ask, at every request
     more_routes: tuple["Route", ...] = ()  # addresses of parts that stand beside the logs, such as blobs
     uploading: dict[str, "Reading"] = field(default_factory=dict)
     waiting: Counter[str] = field(default_factory=Counter)

@@ -117,7 +117,8 @@ class Task(ABC):
             self.changed(new)
 
 
-_STATES = {"refused": LinkState.REFUSED, "foreign-certificate": LinkState.REFUSED, "busy": LinkState.SENDING}
+_REFUSALS = ("refused", "foreign-certificate", "peer-certificate", "own-certificate")
+_STATES = {"busy": LinkState.SENDING, **dict.fromkeys(_REFUSALS, LinkState.REFUSED)}
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -13,6 +13,7 @@ from node.verdict import words_of
 from sync.heal import heals
 from sync.succession import epoch_of
 from sync.witness import misbehaviours
+from web.alarms import alarm_rows
 from web.keys import NODE
 from web.render import page
 from web.security import for_roles
@@ -83,6 +84,7 @@ async def state(request: Request) -> Response:
         causes=CAUSES,
         evidence=await node.read(misbehaviours),
         problems=PROBLEMS,
+        alarms=alarm_rows(node.trust_alarms),
     )
 
 

@@ -15,6 +15,7 @@ from node.node import Links, Node
 from node.people import Person
 from sync.status import LinkState, PeerStatus
 from web import words
+from web.alarms import REASONS, alarm_rows
 from web.keys import NODE, REQUEST_ID, SESSION, TEMPLATES
 from web.sessions import Session
 
@@ -41,6 +42,7 @@ class Bar:
     power: str
     copies: str
     healed: str
+    alarms: tuple[str, ...]
     writable: bool
     why_not: str
     demo: bool
@@ -106,6 +108,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         power="" if node.settings.is_prefecture else "供电未监测",
         copies=_copies(node),
         healed=_healed(node),
+        alarms=tuple(row.line for row in alarm_rows(node.trust_alarms)),
         writable=links.writable,
         why_not=links.why_not,
         demo=node.settings.demo,
@@ -155,6 +158,14 @@ def _good(status: PeerStatus) -> bool:
     return status.state in {LinkState.CURRENT, LinkState.SENDING}
 
 
+def _certificate(status: PeerStatus, who: str) -> str:
+    """Return whose certificate ends a link, and why; "" where it is something else."""
+    why = status.detail.partition(": ")[2]
+    if status.why == "own-certificate":
+        return f"{who}不接受本机：本机{REASONS.get(why, why)}"
+    return f"本机不接受{who}：{who}{REASONS.get(why, why)}" if status.why == "peer-certificate" else ""
+
+
 def _neighbours(rooms: list[PeerStatus]) -> tuple[str, str]:
     if not rooms:
         return "", "ok"
@@ -168,10 +179,11 @@ def _neighbours(rooms: list[PeerStatus]) -> tuple[str, str]:
         return text, "ok"
     since = min((peer.last_contact_ms or 0) for peer in rooms if not _good(peer))
     text += f"，{words.clock(since)} 起" if since else ""
+    refused = [peer for peer in rooms if peer.state is LinkState.REFUSED]
     if any(peer.why in _STRANGERS for peer in rooms):
         text += "：应答的不是邻机"
-    elif any(peer.state is LinkState.REFUSED for peer in rooms):
-        text += "：邻机拒收"
+    elif refused:
+        text += "：" + (_certificate(refused[0], "邻机") or "邻机拒收")
     return text + ("：记录只存于本机" if not good else ""), "warn"
 
 
@@ -198,7 +210,8 @@ def _prefecture(above: list[PeerStatus], *, counts: bool = True) -> tuple[str, s
     if one.why in _STRANGERS:
         return f"线路上应答的不是上级（{_STRANGERS[one.why]}），未发送任何记录{comma}{waiting}", "warn"
     if one.state is LinkState.REFUSED:
-        return f"上级拒收本机记录，请联系上级管理员{comma}{waiting}", "warn"
+        why = _certificate(one, "上级") or "上级拒收本机记录"
+        return f"{why}，请联系上级管理员{comma}{waiting}", "warn"
     since = f"{words.clock(one.last_contact_ms)} 起上级不可达" if one.last_contact_ms else "上级不可达"
     return f"{since}{comma}{waiting}", "quiet"
 

@@ -18,6 +18,7 @@ from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
 from node.successions import own_former
+from node.trust_keeper import TrustKeeper
 from node.verdict import words_of
 from node.views import blobs as blobs_view
 from sync.blob_push import BlobPush, Wanted
@@ -28,11 +29,13 @@ from sync.follow import pull_log
 from sync.lanes import Lane, Lanes
 from sync.link import PeerLink
 from sync.note import VerifierKey
+from sync.receiver import Route
 from sync.replicate import Push, RemoteNode, push_log
 from sync.status import LinkState
 from sync.succession import Statement
 from sync.supervise import log_once
 from sync.task import Task
+from sync.trust_port import TrustPort
 from web.epochs import Epochs
 from web.main import create_app
 
@@ -73,7 +76,8 @@ class Replication:
             now_ms=self._now_ms,
             stored=self._stored,
             heard=self._heard,
-            more_routes=BlobPort(node.blobs, self._wanted).routes,
+            judge=keys.judge,
+            more_routes=BlobPort(node.blobs, self._wanted).routes + self._trust_routes(),
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
         cosigners = {peer.name: VerifierKey.parse(peer.cosigner_vkey) for peer in settings.peers}
@@ -94,6 +98,10 @@ class Replication:
                     self._pull(beside, above, "relay")
         node.peer_status = lambda: tuple(task.status for task in self._tasks)
         node.show_mirrored = self._follow
+
+    def _trust_routes(self) -> tuple[Route, ...]:
+        trust = self._node.keys.judge
+        return () if trust is None else TrustPort(trust).routes
 
     def _link(self, peer: Peer, lane: Lane = Lane.ENTRIES) -> PeerLink:
         keys = self._node.keys
@@ -259,6 +267,10 @@ class Replication:
         self._running.append(asyncio.create_task(self._watch()))
         self._running.append(asyncio.create_task(self._recover()))
         self._running.append(asyncio.create_task(self._epochs.run()))
+        trust = self._node.keys.judge
+        if trust is not None:
+            links = tuple((peer, self._link(peer)) for peer in self._node.settings.peers if peer.url)
+            self._running.append(asyncio.create_task(TrustKeeper(self._node, trust, links).run()))
         for peer in self._node.settings.peers:
             if peer.kind == "prefecture" and peer.url:
                 asking = self._epochs.ask(self.sync, peer, self._link(peer))

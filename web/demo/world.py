@@ -11,13 +11,16 @@ from pathlib import Path
 
 from node.calendars import sign_calendar
 from node.people import hash_pin
+from node.places import TRUST
 from node.profiles_loader import PROFILES
 from node.room_key import make_room_key
 from node.start import FENCE, KEYS, create_data
 from sync.certs import make_authority
+from sync.crl import issue_crl
 from sync.fence import Fence, FenceFault
 from sync.keys import PublicIdentity, make_identity
 from sync.note import Signer
+from sync.trust import CRL_FILE
 from web.demo import cast
 
 PREFECTURE = "dali.erhai"
@@ -96,11 +99,14 @@ def make_world(folder: Path, port: int) -> World:
     (folder / "room.pub").write_text(room.public.hex() + "\n", encoding="ascii")
     signer = Signer.from_seed("dali.erhai/calendar", secrets.token_bytes(32))
     calendar = (PROFILES / CALENDAR).read_bytes()
+    crl = issue_crl(authority, number=1, revoked={}, now=now)
     for node in NODES:
         (world.data(node) / CALENDAR).write_bytes(calendar)
         (world.data(node) / f"{CALENDAR}.note").write_bytes(sign_calendar(calendar, signer))
         (world.data(node) / "people.toml").write_text(_people(node), encoding="utf-8")
         (world.data(node) / "people.toml").chmod(0o600)
+        (world.data(node) / TRUST).mkdir(mode=0o700)
+        (world.data(node) / TRUST / CRL_FILE).write_bytes(crl)
         settings = _settings(world, node, publics, str(signer.vkey))
         (world.data(node) / "erhai.toml").write_text(settings, encoding="utf-8")
     return world
@@ -160,6 +166,7 @@ def _settings(world: World, node: str, publics: dict[str, PublicIdentity], calen
             "log_vkey": public.log_vkey,
             "cosigner_vkey": public.cosigner_vkey,
             "sealing_public": public.sealing_public,
+            "tls_public": public.tls_public,
         }
         if county:
             port = world.line if other == "prefecture" else world.sync(other)

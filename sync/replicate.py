@@ -113,7 +113,9 @@ class Push(Task):
                 LinkState.CURRENT, f"the peer holds {more.size} entries of this closed log", contact=True, behind=0
             )
         except LinkFault as fault:
-            self._known = self._next = None
+            self._next = None
+            if fault.why not in {"unreachable", "silent"}:  # it has said something: it may not be as it was
+                self._known = None
             await self._close()
             if fault.why == "refused" and self.own is not None:
                 await self._look_for_proof(self.own)
@@ -237,6 +239,8 @@ class Push(Task):
     async def _offer(self, mine: _Mine, link: PeerLink) -> bool:
         """Bring the peer our newest checkpoint; return False where, of somebody else's log, it lacks nothing that is here."""
         size = mine.checkpoint.size
+        if self._known is not None and self._known > size:
+            self._known = None
         old = self._known or 0
         told = False
         for _ in range(4):

@@ -19,6 +19,7 @@ from typing import Self
 
 PACKET = 1_400
 _BUFFER = 8 * 1024
+_BUCKET_S = 0.1  # seconds of its rate that the line makes up for: this machine may wake up late, a line never does
 _LONGEST_QUEUE_S = 0.25  # seconds of its rate that the line lets wait in the kernel where that is more than _BUFFER
 
 
@@ -52,7 +53,7 @@ class Direction:
 
     def reserve(self, size: int, shape: Shape, now_s: float) -> float:
         """Return when these bytes have left, one behind the other."""
-        self.free_s = max(now_s, self.free_s) + (size / shape.rate if shape.rate else 0.0)
+        self.free_s = max(now_s - _BUCKET_S, self.free_s) + (size / shape.rate if shape.rate else 0.0)
         return self.free_s
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -47,7 +48,7 @@ def open_crl(data: bytes, ca_pem: bytes) -> Crl:
         after = crl.next_update_utc
     except x509.ExtensionNotFound as error:
         raise CrlRefused("no-number", str(error)) from error
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
         raise CrlRefused("malformed", str(error)) from error
     if after is None:
         raise CrlRefused("malformed", "no nextUpdate")

@@ -1,6 +1,7 @@
 """By stick on a bad day: kills, a full disk, sticks that come late, and sticks that show what nobody here remembers."""
 
 import asyncio
+import hashlib
 import os
 import random
 import secrets
@@ -328,6 +329,19 @@ async def test_two_histories_on_two_sticks_are_evidence_and_freeze_the_log(world
         done = await import_stick(above, tmp_path / "two")
         assert (outcome(done, A), await bodies(above, A)) == (Outcome.REFUSED, before)
         assert (await above.read(lambda db: head(db, A))).frozen is not None
+
+
+async def test_a_changed_file_is_named_with_what_was_listed_and_what_is_there(world: World, tmp_path: Path) -> None:
+    async with opened(world, "a") as a, opened(world, "b") as b:
+        await many(a, 5)
+        await export(a, tmp_path / "stick")
+        bundle = next((tmp_path / "stick").glob("logs/*/tile/entries/000.p/5"))
+        listed = hashlib.sha256(bundle.read_bytes()).hexdigest()
+        bundle.write_bytes(bundle.read_bytes()[:-1] + b"?")
+        found = next(one for one in (await import_stick(b, tmp_path / "stick")).logs if one.origin == A)
+        assert (found.outcome, found.after) == (Outcome.REFUSED, 0)
+        there = hashlib.sha256(bundle.read_bytes()).hexdigest()
+        assert found.words.endswith(f"tile/entries/000.p/5 (expected {listed}, got {there})")
 
 
 async def test_a_stick_damaged_anywhere_brings_a_prefix_or_nothing_and_a_whole_one_the_rest(

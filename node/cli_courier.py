@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from node import control
-from node.courier import Exported, Outcome, export_stick, import_stick
+from node.courier import Outcome, import_stick
+from node.courier_export import Exported, export_stick
 from node.domain.calendar import CHINA
 from node.places import BLOBS, DATABASE, KEYS, SETTINGS
 from node.settings import SettingsFault, load_settings
@@ -40,6 +41,7 @@ _WORDS = {
     Outcome.OWN: "本机日志；他人的存证已记下 / the own log, others' cosignatures are kept",
     Outcome.LATER: "未收完，请再次执行 / not all of it, do it again",
     Outcome.REFUSED: "不能通过核验，拒收 / does not verify",
+    Outcome.HEALED: "本机日志已由此恢复完整 / the own log is whole again",
     Outcome.OVERTAKEN: "本机密钥签过本机日志中没有的记录；本节点已停止记录 / signed by this node, not in its log: stopped",
 }
 Shown = Callable[[str, int, int], None]

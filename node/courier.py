@@ -1,12 +1,10 @@
-"""What goes onto a stick from this node, and what comes off one (摆渡): logs held here, own and others', and their files.
+"""What comes off a stick (摆渡收件): logs of others, what others say of the own one, and files that entries name.
 
-A stick for one node begins where that node's cosignature says it is; one for anybody begins at the start. What comes off is
-verified and stored as if it had come over the line, step by step, so an import that is cut goes on where it was.
+It is verified and stored as if it had come over the line, step by step, so an import that is cut goes on where it was.
 """
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,48 +12,29 @@ from typing import Any
 
 import apsw
 
+from node.courier_export import Progress, quiet
 from node.custody import node_of
-from node.export import TableLog, checkpoint_note
 from node.node import Node
-from node.recover import stop_on_proof
-from node.settings import Settings
+from node.recover import Recovery, stop_on_proof
 from node.successions import log_keys
 from node.views import blobs as blobs_view
-from sync.blobs import BlobFault, BlobStore
+from sync.blobs import BlobFault
 from sync.checkpoint import cosignatures, open_checkpoint
-from sync.courier import Listed, LogPart, Stick, StickLink, StickWriter, open_stick
+from sync.courier import LogPart
 from sync.follow import pull_log
-from sync.keys import NodeKeys, name_base
 from sync.link import LinkFault
-from sync.log import Cosigned, LogFault, add_cosignature, head, origins, size_of
+from sync.log import Cosigned, LogFault, add_cosignature, size_of
 from sync.note import VerifierKey
 from sync.overtaken import contains
+from sync.reader import LogReader
 from sync.receiver import MirroredLog, log_hash
+from sync.stick import Stick, StickLink, open_stick
 from sync.stick_folder import CourierFault
 from sync.tampered import Malformed, Tampered
-from sync.tiles import WIDTH, encode_bundle, entries_path, tile_path, width_of
 
-Progress = Callable[[str, int, int], None]  # what (an origin, or "blobs"), how many done, of how many
 _ORIGIN_MOST, _NOTE_MOST = 1_024, 1_048_576
 _PIECE = 1024 * 1024
 _TRIES = 3  # of a log that the line is bringing at the same moment
-
-
-def _quiet(_what: str, _done: int, _all: int) -> None:
-    return
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What a stick holds: logs as (origin, first entry, size), files, bytes in all. And what it lacks, being damaged or not
-    here: logs as (origin, why), files by digest.
-    """
-
-    logs: tuple[tuple[str, int, int], ...]
-    blobs: int
-    size_bytes: int
-    missing_logs: tuple[tuple[str, str], ...]
-    missing_blobs: tuple[str, ...]
 
 
 class Outcome(StrEnum):
@@ -68,6 +47,7 @@ class Outcome(StrEnum):
     OWN = "own"
     LATER = "later"  # something here was in the way: do it again
     REFUSED = "refused"  # does not verify
+    HEALED = "healed"  # our own log is whole again by what the stick holds of it
     OVERTAKEN = "overtaken"  # our own key has signed what is not in our log
 
 
@@ -121,105 +101,7 @@ class Imported:
         return {**asdict(self), "refused": self.refused, "overtaken": self.overtaken, "whole": self.whole}
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """One log as it was when an export began."""
-
-    origin: str
-    first: int
-    size: int
-    note: bytes
-
-
-def export_stick(
-    db: apsw.Connection,
-    settings: Settings,
-    keys: NodeKeys,
-    blobs: BlobStore,
-    folder: Path,
-    *,
-    at_ms: int,
-    for_node: str = "",
-    progress: Progress = _quiet,
-) -> Exported:
-    """Write a stick with the database as it is now. Raises CourierFault, LogFault.
-
-    Logs only grow, so nothing but the start needs one snapshot: a slow stick keeps no read transaction open.
-    """
-    writer = StickWriter(folder, settings.origin)
-    with db:
-        due = [one for origin in origins(db) if (one := _due(db, settings, origin, for_node)) is not None]
-        wanted = blobs_view.lacking(db, for_node, 1_000_000)
-    logs, missing_logs = [], []
-    for one in due:
-        name = log_hash(one.origin)
-        try:
-            writer.add(f"logs/{name}/origin", one.origin.encode())
-            writer.add(f"logs/{name}/checkpoint", one.note)
-            for path, data, done in _tiles(db, one):
-                writer.add(f"logs/{name}/{path}", data)
-                progress(one.origin, done, one.size)
-        except LogFault as damage:
-            writer.leave_out(name)
-            missing_logs.append((one.origin, str(damage)))
-            continue
-        writer.add_log(LogPart(name, one.first, one.size))
-        logs.append((one.origin, one.first, one.size))
-    count, missing = 0, []
-    for number, (sha256, size) in enumerate(wanted, start=1):
-        try:
-            with blobs.open(sha256) as file:
-                writer.add_file(f"blobs/{sha256.hex()}", file, Listed(sha256, size))
-            count += 1
-        except BlobFault:
-            missing.append(sha256.hex())
-        progress("blobs", number, len(wanted))
-    total = writer.finish(at_ms, keys.log_signer)
-    return Exported(tuple(logs), count, total, tuple(missing_logs), tuple(missing))
-
-
-def _due(db: apsw.Connection, settings: Settings, origin: str, for_node: str) -> _Due | None:
-    held = head(db, origin)
-    if held.checkpoint is None:
-        return None
-    size = held.checkpoint_size
-    whose = node_of(settings, origin)
-    since = size if for_node and whose == for_node else _known_there(db, settings, origin, for_node)
-    return _Due(origin, size if since >= size else since // WIDTH * WIDTH, size, checkpoint_note(db, origin))
-
-
-def _known_there(db: apsw.Connection, settings: Settings, origin: str, for_node: str) -> int:
-    peer = settings.peer(for_node) if for_node else None
-    if peer is None:
-        return 0
-    cosigner = f"{name_base(peer.origin)}/m"
-    return max((one.size for one in head(db, origin).cosignatures if one.cosigner == cosigner), default=0)
-
-
-def _tiles(db: apsw.Connection, due: _Due) -> Iterator[tuple[str, bytes, int]]:
-    """Yield every tile and bundle that a reader of entries [first, size) asks for, in C2SP tlog-tiles' names, and how many
-    entries were read.
-    """
-    log, size = TableLog(db, due.origin), due.size
-    if due.first >= size:
-        return
-    first = due.first // WIDTH
-    level = 0
-    while size >> (8 * level):
-        n = first if level == 0 else (first >> (8 * (level - 1))) // WIDTH
-        while (width := width_of(level, n, size)) > 0:
-            hashes = b"".join(log.hashes(level, n * WIDTH, n * WIDTH + width))
-            yield tile_path(level, n, width), hashes, due.first
-            n += 1
-        level += 1
-    n = first
-    while (width := width_of(None, n, size)) > 0:
-        done = n * WIDTH + width
-        yield entries_path(n, width), encode_bundle(list(log.entries(n * WIDTH, done))), done
-        n += 1
-
-
-async def import_stick(node: Node, folder: Path, progress: Progress = _quiet) -> Imported:
+async def import_stick(node: Node, folder: Path, progress: Progress = quiet) -> Imported:
     """Take in what a stick brings. Raises CourierFault, Tampered (a forged list); what is wrong with one log stops that log."""
     keys = log_keys(node.settings, node.keys.public().log_vkey, node.statements)
     stick = await asyncio.to_thread(open_stick, folder, keys)
@@ -243,7 +125,7 @@ async def _log(node: Node, stick: Stick, part: LogPart, keys: dict[str, Verifier
             outcome, words = await _own(node, stick, part, keys[origin])
         except (CourierFault, Malformed, Tampered) as bad:
             outcome, words = Outcome.REFUSED, str(bad)
-        return LogArrived(origin, before, before, outcome, words)
+        return LogArrived(origin, before, await node.read(lambda db: _size(db, origin)), outcome, words)
     if part.first > before:
         return LogArrived(origin, before, before, Outcome.GAP, f"begins at {part.first}")
     outcome, words = await _mirror(node, stick, part, keys[origin], progress)
@@ -313,7 +195,8 @@ async def _own(node: Node, stick: Stick, part: LogPart, key: VerifierKey) -> tup
     """Keep what others have cosigned of our own log: how far it has come, brought back by hand.
 
     A checkpoint that our key has signed and our log does not contain stops the node, as it does when a peer shows it. The
-    fence remembers it, for a stick is not asked again at the next start.
+    fence remembers it, for a stick is not asked again at the next start. A node that is stopped and not running heals from
+    the stick; a running one asks its peers, again and again, and two heals at a time are one too many.
     """
     note = await asyncio.to_thread(stick.read, f"logs/{part.name}/checkpoint", _NOTE_MOST) or b""
     opened = open_checkpoint(note, [key])
@@ -322,22 +205,36 @@ async def _own(node: Node, stick: Stick, part: LogPart, key: VerifierKey) -> tup
     found = cosignatures(opened.note, known)
 
     def keep(db: apsw.Connection) -> bool:
-        if not contains(db, checkpoint):
+        try:
+            if not contains(db, checkpoint):
+                return False
+        except LogFault:  # gaps in the own tree: the gate knows them too
             return False
         for one in found:
             line = Cosigned(one.key.name, checkpoint.size, str(one.signature), node.clock.now().at_ms)
             add_cosignature(db, checkpoint.origin, line)
         return True
 
-    if await node.store.write(keep):
+    contained = await node.store.write(keep)
+    current = checkpoint.origin == node.settings.origin
+    by = node_of(node.settings, stick.writer) or stick.writer
+    if contained:
         await node.witness.look(checkpoint.origin)
-        return Outcome.OWN, f"cosigned at {checkpoint.size} by {len(found)}"
-    if checkpoint.origin == node.settings.origin and node.stopped is None:
-        by = node_of(node.settings, stick.writer) or stick.writer
+    elif current and node.stopped is None:
         await stop_on_proof(node, opened, by)
         if node.gate.cause == "peer-ahead":
             await node.store.write(lambda _db: node.recorder.fence.advance(checkpoint))
-    return Outcome.OVERTAKEN, f"the stick shows {checkpoint.size} entries signed by this node"
+    words = f"the stick shows {checkpoint.size} entries signed by this node"
+    if current and part.first == 0 and node.gate.healable and node.show_mirrored is None:
+        reader = LogReader(StickLink(stick, lambda: _room(node) > 0), key.name)  # type: ignore[arg-type]  # `get` alone
+        try:
+            if await Recovery(node).heal_from(opened, by, reader):
+                return Outcome.HEALED, ""
+        except (LinkFault, LogFault, Tampered) as fault:
+            words = str(fault)
+    if contained:
+        return Outcome.OWN, f"cosigned at {checkpoint.size} by {len(found)}"
+    return Outcome.OVERTAKEN, words
 
 
 async def _blobs(node: Node, stick: Stick, arrived: tuple[LogArrived, ...], progress: Progress) -> Imported:

@@ -62,6 +62,26 @@ class Recovery:
             return False
         return passed
 
+    async def heal_from(self, proof: Opened, by: str, reader: LogReader) -> bool:
+        """Heal once from a copy that was brought by hand, as from a peer's mirror; return whether the node may append now.
+
+        No other attempt may be under way. Raises LinkFault, LogFault, and Tampered, where both branches are kept.
+        """
+        node = self._node
+        local = await look(node.store, self._vkey, self._progress)
+        least = 0 if local.whole else node.recorder.fence.state.released.size
+        restored = await node.store.read(self._is_restored)
+        seen = (Seen(by, proof.checkpoint),)
+        verdict = await node.store.read(lambda db: self._ask_gate(db, seen, restored))
+        if isinstance(verdict, Rollback) and verdict.cause in HEALABLE:
+            try:
+                await self._heal(Target(proof.checkpoint, own_signature(proof), by), reader, verdict, least)
+            except Tampered as fault:
+                if fault.problem is Problem.TWO_BRANCHES:
+                    await self._close(own_signature(proof), by)
+                raise
+        return await self.attempt()
+
     async def _reconcile(self, answers: tuple[PeerAnswer, ...]) -> bool:
         node, seen = self._node, seen_in(answers)
         restored = await node.store.read(self._is_restored)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sync.courier import NOTE, StickWriter, open_stick
+from sync.courier import NOTE, Said
+from sync.note import Signer
+from sync.stick import StickWriter, open_stick
 from sync.stick_folder import CourierFault, StickFolder
 
 NAME = f"logs/{'0' * 64}/checkpoint"
@@ -109,10 +111,11 @@ def test_a_file_that_is_cut_while_written_leaves_what_was_there_before(tmp_path:
 
 
 def test_what_another_node_has_put_on_its_way_is_not_written_over(tmp_path: Path) -> None:
-    (tmp_path / NOTE).write_text(f"erhai-courier/v1\nother.example/b/e1\n5\n{'0' * 64}\n\n\u2014 x AAAA\n")
+    other = Signer.from_seed("other.example/b/e1", bytes(32))
+    (tmp_path / NOTE).write_bytes(Said(other.name, 5, "0" * 64).signed(other))
     with pytest.raises(CourierFault) as refused:
         StickWriter(tmp_path, "mine.example/a/e1")
     assert (refused.value.why, refused.value.what) == ("not-empty", NOTE)
     assert (tmp_path / NOTE).exists()
-    StickWriter(tmp_path, "other.example/b/e1")
+    StickWriter(tmp_path, other.name)
     assert not (tmp_path / NOTE).exists()

@@ -13,16 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from node.courier import Imported, Outcome, export_stick, import_stick
+from node.courier import Imported, Outcome, import_stick
+from node.courier_export import export_stick
 from node.domain.incident import RecordIncident
 from node.domain.values import Actor, Role
 from node.node import Node
 from node.start import open_node
 from node.store import connect
 from node.views import blobs as blobs_view
-from sync.courier import FILES, NOTE, LogPart, StickWriter
+from sync.courier import FILES, NOTE, LogPart
 from sync.log import LogFault, head, read_bodies, size_of
 from sync.receiver import log_hash
+from sync.stick import StickWriter
 from sync.stick_folder import CourierFault
 from sync.tampered import Tampered
 from tests.faults.test_running_room import free_base, settings

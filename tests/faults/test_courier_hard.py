@@ -1,6 +1,7 @@
 """By stick on a bad day: kills, a full disk, sticks that come late, and sticks that show what nobody here remembers."""
 
 import asyncio
+import hashlib
 import os
 import random
 import secrets
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from node import control
-from node.courier import Outcome, export_stick, import_stick
+from node.courier import Outcome, import_stick
+from node.courier_export import export_stick
 from node.domain.incident import RecordIncident
 from node.export import checkpoint_note
 from node.node import Node
@@ -26,12 +28,13 @@ from node.store import connect
 from node.views.incident import incidents
 from sync.checkpoint import Checkpoint, read, sign
 from sync.courier import FILES, NOTE
-from sync.fence import Rollback
-from sync.gate import check_start
 from sync.log import head, open_log
 from sync.note import Signer
+from sync.stick import open_stick
+from sync.stick_folder import CourierFault
 from sync.succession import Statement
-from sync.witness import keep_promise
+from sync.tampered import Tampered
+from sync.witness import keep_promise, misbehaviours
 from tests.faults.test_courier import (
     CODES,
     OPERATOR,
@@ -186,8 +189,8 @@ async def test_direct_relay_and_courier_deliver_the_same_bytes(world: World, tmp
 
 
 @asynccontextmanager
-async def put_back(world: World, tmp_path: Path, more: int, instead: int = 0) -> AsyncIterator[tuple[Node, Path]]:
-    """Node a after its whole disk was put back from a copy, fence and all, and a stick from before that."""
+async def put_back(world: World, tmp_path: Path, more: int, instead: int = 0) -> AsyncIterator[Path]:
+    """Node a, stopped, after its whole disk was put back from a copy, fence and all, and a stick from before that."""
     async with opened(world, "a") as a:
         await many(a, 5)
     shutil.copytree(world.data("a"), tmp_path / "old")
@@ -198,47 +201,76 @@ async def put_back(world: World, tmp_path: Path, more: int, instead: int = 0) ->
     shutil.copytree(tmp_path / "old", world.data("a"))
     async with opened(world, "a") as a:
         await many(a, instead)
-        yield a, tmp_path / "stick"
+    yield tmp_path / "stick"
 
 
-async def test_a_stick_that_shows_more_than_the_own_log_stops_the_node_and_the_fence_remembers_it(
+async def test_a_stick_that_shows_more_than_the_own_log_stops_a_running_node_and_the_fence_remembers_it(
     world: World, tmp_path: Path
 ) -> None:
-    async with put_back(world, tmp_path, 5) as (a, stick):
-        done = await import_stick(a, stick)
-        assert (done.overtaken, outcome(done, A)) == (True, Outcome.OVERTAKEN)
-        assert (a.gate.cause, a.gate.local_size, a.gate.proven_size) == ("peer-ahead", 5, 10)
-        with pytest.raises(NodeFault):
+    async with put_back(world, tmp_path, 5) as stick:
+        async with running(settings(world, "a")) as a:
+            done = await import_stick(a, stick)
+            assert (done.overtaken, outcome(done, A)) == (True, Outcome.OVERTAKEN)
+            assert (a.gate.local_size, a.gate.proven_size) == (5, 10)
+            with pytest.raises(NodeFault):
+                await record(a, 1)
+        async with opened(world, "a") as again:
+            assert (again.gate.cause, again.gate.proven_size) == ("fence-ahead", 10)
+            with pytest.raises(NodeFault):
+                await record(again, 1)
+
+
+async def test_a_node_that_is_not_running_heals_from_the_stick_and_goes_on(world: World, tmp_path: Path) -> None:
+    async with put_back(world, tmp_path, 300) as stick:
+        done = await asyncio.to_thread(erhai, world, "a", "import", str(stick))
+        assert done.returncode == 0, done.stderr
+        assert "5 → 305 本机日志已由此恢复完整" in done.stdout
+        async with opened(world, "a") as a, opened(world, "b") as b:
+            assert a.stopped is None
             await record(a, 1)
-    async with opened(world, "a") as again:
-        assert (again.gate.cause, again.gate.proven_size) == ("fence-ahead", 10)
-        with pytest.raises(NodeFault):
-            await record(again, 1)
-        assert (await import_stick(again, stick)).overtaken
-        assert again.gate.cause == "fence-ahead"
+            assert len(await bodies(a, A)) == len(await a.read(incidents)) == 306
+            assert arrived(await import_stick(b, stick), A) == (0, 305)
+            assert (await bodies(a, A))[:305] == await bodies(b, A)
 
 
+async def test_a_changed_entry_here_is_made_whole_by_a_stick(world: World, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    async with opened(world, "a") as a:
+        await many(a, 9)
+        await export(a, stick)
+        await many(a, 2)
+        whole = await bodies(a, A)
+        await a.store.write(lambda db: db.execute("UPDATE entries SET body = x'00' WHERE seq = 4") and None)
+    async with opened(world, "a") as a:
+        assert a.gate.cause == "entry-changed"
+        assert outcome(await import_stick(a, stick), A) is Outcome.HEALED
+        assert (await bodies(a, A), a.stopped) == (whole, None)
+
+
+@pytest.mark.parametrize("run", [True, False])
 async def test_a_stick_that_shows_another_history_of_our_key_closes_the_log_and_keeps_both(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, *, run: bool
 ) -> None:
-    async with put_back(world, tmp_path, 2, instead=3) as (a, stick):
-        assert (await import_stick(a, stick)).overtaken
-        assert a.gate.cause == "closed"
-        assert (await a.read(lambda db: head(db, A))).frozen is not None
-    async with opened(world, "a") as again:
-        assert again.gate.cause == "closed"
-        verdict = again.store.setup(lambda db: check_start(db, again.recorder.fence, again.keys.log_signer.vkey))
-        assert isinstance(verdict, Rollback)
+    """Running: found at once, for this process has appended. Not running: found by the heal."""
+    async with put_back(world, tmp_path, 9, instead=1) as stick:
+        async with running(settings(world, "a")) if run else opened(world, "a") as a:
+            if run:
+                await record(a, 1)
+            assert (await import_stick(a, stick)).overtaken
+            assert (await a.read(lambda db: head(db, A))).frozen is not None
+            assert len(await bodies(a, A)) == (7 if run else 6)
+            assert [one.shown_by for one in await a.read(misbehaviours)] == [CODES["a"]]
+        async with opened(world, "a") as again:
+            assert again.gate.cause == "closed"
 
 
-async def test_the_command_says_with_its_exit_code_that_the_own_key_has_signed_more(
+async def test_the_command_says_with_its_exit_code_that_our_key_has_signed_another_history(
     world: World, tmp_path: Path
 ) -> None:
-    async with put_back(world, tmp_path, 5) as (_, stick):
-        pass
-    done = await asyncio.to_thread(erhai, world, "a", "import", str(stick))
-    assert done.returncode == 4, done.stderr
-    assert "本机密钥签过本机日志中没有的记录" in done.stdout
+    async with put_back(world, tmp_path, 9, instead=1) as stick:
+        done = await asyncio.to_thread(erhai, world, "a", "import", str(stick))
+        assert done.returncode == 4, done.stderr
+        assert "本机密钥签过本机日志中没有的记录" in done.stdout
 
 
 async def test_a_closed_log_is_not_taken_beyond_the_size_at_which_another_follows(world: World, tmp_path: Path) -> None:
@@ -297,6 +329,51 @@ async def test_two_histories_on_two_sticks_are_evidence_and_freeze_the_log(world
         done = await import_stick(above, tmp_path / "two")
         assert (outcome(done, A), await bodies(above, A)) == (Outcome.REFUSED, before)
         assert (await above.read(lambda db: head(db, A))).frozen is not None
+
+
+async def test_a_changed_file_is_named_with_what_was_listed_and_what_is_there(world: World, tmp_path: Path) -> None:
+    async with opened(world, "a") as a, opened(world, "b") as b:
+        await many(a, 5)
+        await export(a, tmp_path / "stick")
+        bundle = next((tmp_path / "stick").glob("logs/*/tile/entries/000.p/5"))
+        listed = hashlib.sha256(bundle.read_bytes()).hexdigest()
+        bundle.write_bytes(bundle.read_bytes()[:-1] + b"?")
+        found = next(one for one in (await import_stick(b, tmp_path / "stick")).logs if one.origin == A)
+        assert (found.outcome, found.after) == (Outcome.REFUSED, 0)
+        there = hashlib.sha256(bundle.read_bytes()).hexdigest()
+        assert found.words.endswith(f"tile/entries/000.p/5 (expected {listed}, got {there})")
+
+
+async def test_a_stick_damaged_anywhere_brings_a_prefix_or_nothing_and_a_whole_one_the_rest(
+    world: World, tmp_path: Path
+) -> None:
+    chance = random.Random(7)
+    async with opened(world, "a") as a, opened(world, "b") as b:
+        for _ in range(2):
+            await many(a, 300)
+            await export(a, tmp_path / "whole")
+            files = sorted(one for one in (tmp_path / "whole").rglob("*") if one.is_file())
+            for file in (*files, *files):
+                bad = tmp_path / "bad"
+                shutil.rmtree(bad, ignore_errors=True)
+                shutil.copytree(tmp_path / "whole", bad)
+                target, data = bad / file.relative_to(tmp_path / "whole"), bytearray(file.read_bytes())
+                at = chance.randrange(len(data))
+                data[at] ^= 1 << chance.randrange(8)
+                target.write_bytes(data if chance.random() < 0.5 else data[:at])
+                if chance.random() < 0.2:
+                    target.unlink()
+                try:
+                    done = await import_stick(b, bad)
+                except (CourierFault, Tampered):
+                    done = None
+                held, whole = await bodies(b, A), await bodies(a, A)
+                assert held == whole[: len(held)]
+                assert done is None or not done.overtaken
+            assert not (await import_stick(b, tmp_path / "whole")).refused
+            assert await bodies(b, A) == await bodies(a, A)
+        assert (await b.read(lambda db: head(db, A))).frozen is None
+        assert await b.read(misbehaviours) == ()
 
 
 # -- kills, and no room ---------------------------------------------------------------------------------------------
@@ -363,8 +440,9 @@ async def test_an_export_killed_at_any_file_is_no_stick_and_goes_on_without_writ
     for left in (0, 1, 3, 4):
         killed = await asyncio.to_thread(erhai, world, "a", "export", "-o", str(stick), code=DIES.format(left=left))
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        refused = await asyncio.to_thread(erhai, world, "b", "import", str(stick))
-        assert (refused.returncode, "incomplete" in refused.stderr) == (3, True)
+        with pytest.raises(CourierFault) as refused:
+            open_stick(stick, {})
+        assert (refused.value.why, refused.value.what) == ("incomplete", NOTE)
         now = {one: one.stat().st_mtime_ns for one in stick.rglob("*") if one.is_file() and one.suffix != ".part"}
         assert written.items() <= now.items()
         written = now

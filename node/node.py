@@ -104,6 +104,7 @@ class Node:
         self.show_mirrored: Callable[[str], Awaitable[None]] | None = None  # how this process brings views up to date
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self.trust_alarms: tuple[Alarm, ...] = ()
+        self.strangers: tuple[str, ...] = ()  # names announced on the room's network that are no peers of this node
         self.witness = Witness(settings, store)
         self.awaited = Awaited({})
         self._room_key = room_key

@@ -77,6 +77,7 @@ class Settings:
     room_name: str  # 第一开评标室
     pages_host: str = "127.0.0.1"
     sync_host: str = "127.0.0.1"
+    discover: bool = False  # announce this node on the room's network and find room peers that have no url
     room: str = ""  # room code shared by neighbours, e.g. 532924-room-1
     prefecture_name: str = ""  # domain of the prefecture CA, as in spiffe://<name>/node/<code>
     peers: tuple[Peer, ...] = ()
@@ -116,7 +117,7 @@ _PORTS = {"pages_port", "sync_port"}
 _SIZES = {"disk_floor_mib"}
 _PATHS = {"data", "calendar", "people", "demo_clock"}
 _REQUIRED = {"role", "node", "origin", "data", "pages_port", "sync_port", "centre_name", "room_name"}
-_KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "replica"}
+_KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "discover", "replica"}
 _PEER_TEXT = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public"}
 _PINS = {"tls_public", "tls_backup"}
 _PEER_KEYS = _PEER_TEXT | _PINS | {"cap_kbit_s"}
@@ -124,7 +125,7 @@ _KEY_HEX = re.compile(r"[0-9a-f]{64}")
 _MAX_CAP_KBIT_S = 10_000_000
 
 
-def _peer(table: Any, index: int) -> Peer:
+def _peer(table: Any, index: int, *, discover: bool) -> Peer:
     where = f"peers[{index}]"
     if not isinstance(table, dict):
         raise SettingsFault(where, "must be a table")
@@ -134,7 +135,9 @@ def _peer(table: Any, index: int) -> Peer:
     if table.get("kind") not in {"room", "prefecture", "county"}:
         raise SettingsFault(f"{where}.kind", "must be room, prefecture or county")
     # Counties dial the prefecture, never the other way: the extranet lets nothing in.
-    optional = {"sealing_public", "url"} if table["kind"] == "county" else {"sealing_public"}
+    # A room peer without an address is found on the room's network.
+    unaddressed = table["kind"] == "county" or (discover and table["kind"] == "room")
+    optional = {"sealing_public", "url"} if unaddressed else {"sealing_public"}
     cap = table.get("cap_kbit_s", 0)
     if isinstance(cap, bool) or not isinstance(cap, int) or not (cap == 0 or 8 <= cap <= _MAX_CAP_KBIT_S):
         raise SettingsFault(f"{where}.cap_kbit_s", f"must be 0 or between 8 and {_MAX_CAP_KBIT_S}")
@@ -224,9 +227,10 @@ def parse_settings(text: str, base: Path) -> Settings:
         raise SettingsFault("role", "must be county or prefecture")
     if values.get("witness", "") not in {"", "required", "preferred"}:
         raise SettingsFault("witness", "must be required or preferred")
-    if not isinstance(table.get("demo", False), bool):
-        raise SettingsFault("demo", "must be true or false")
-    values["demo"] = table.get("demo", False)
+    for key in ("demo", "discover"):
+        if not isinstance(table.get(key, False), bool):
+            raise SettingsFault(key, "must be true or false")
+        values[key] = table.get(key, False)
     if values.get("demo_clock") and not values["demo"]:
         raise SettingsFault("demo_clock", "is allowed only with demo = true")
     vkeys = table.get("calendar_vkeys", [])
@@ -236,7 +240,7 @@ def parse_settings(text: str, base: Path) -> Settings:
     peers = table.get("peers", [])
     if not isinstance(peers, list):
         raise SettingsFault("peers", "must be a list of tables")
-    values["peers"] = tuple(_peer(item, index) for index, item in enumerate(peers))
+    values["peers"] = tuple(_peer(item, index, discover=values["discover"]) for index, item in enumerate(peers))
     values["replicas"] = _replicas(table.get("replica", []), base)
     return Settings(**values)
 

@@ -5,6 +5,7 @@ append, brings mirrored views up to date, and returns the Node. A node that may 
 """
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -18,7 +19,7 @@ from node.feed import Feed
 from node.neighbours import Awaited, sizes_of_neighbours
 from node.node import Node
 from node.people import load_people
-from node.places import BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
+from node.places import ADDRESSES, BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
 from node.profiles_loader import load_profiles
 from node.recorder import DIGEST_SCHEMA, NodeFault, Recorder
 from node.recover import Recovery
@@ -29,6 +30,7 @@ from node.successions import current, known_successions
 from node.trust import load_judged
 from node.verdict import RESTORE_SCHEMA, report_of
 from node.views.blobs import REACH_SCHEMA
+from sync.announce import remembered_addresses
 from sync.blobs import BlobStore
 from sync.fence import Behind, Fence, Gate, Rollback, Seen
 from sync.gate import check_start
@@ -78,6 +80,16 @@ def create_data(data: Path, origin: str) -> None:
     Fence.create(data / FENCE, instance=instance, origin=origin).close()
 
 
+def found_before(settings: Settings) -> Settings:
+    """Return the settings with room peers that have no url where they were last proven to be: for the questions of a start."""
+    known = remembered_addresses(settings.data / ADDRESSES)
+    peers = tuple(
+        replace(peer, url=known.get(peer.name, "")) if peer.kind == "room" and not peer.url else peer
+        for peer in settings.peers
+    )
+    return replace(settings, peers=peers)
+
+
 def clock_of(settings: Settings) -> Clock:
     """Return the machine's clock, or a demo's."""
     return DemoClock(settings.demo_clock) if settings.demo and settings.demo_clock else SystemClock()
@@ -106,7 +118,7 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
     Without `healing` the caller runs `Recovery` itself. Raises what `open_node` raises.
     """
     finish_epoch(settings.data)
-    now = current(settings)
+    now = current(found_before(settings))
     keys = load_judged(now)
     seen, sizes = await asyncio.gather(seen_by_peers(now, keys), sizes_of_neighbours(now, keys))
     node = open_node(settings, seen=seen)

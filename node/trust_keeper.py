@@ -10,6 +10,7 @@ from node.node import Node
 from node.settings import Peer
 from node.trust import machine_ms, own_certificate, trust_alarms
 from sync.alarms import Alarm
+from sync.announce import Discovery
 from sync.crl import MAX_CRL, CrlRefused
 from sync.link import LinkFault, PeerLink
 from sync.supervise import log_once
@@ -28,6 +29,7 @@ class TrustKeeper:
         self._node = node
         self._trust = trust
         self._links = links
+        self.discovery: Discovery | None = None
         self._problems: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -66,6 +68,9 @@ class TrustKeeper:
         own = await asyncio.to_thread(own_certificate, self._node.keys, self._trust)
         lists = tuple(Alarm("crl-refused", node=name, detail=why) for name, why in sorted(self._problems.items()))
         alarms = trust_alarms(self._trust, own, machine_ms()) + lists
+        if self.discovery is not None:
+            alarms += self.discovery.alarms()
+            self._node.strangers = self.discovery.hints.strangers
         if alarms != self._node.trust_alarms:
             self._node.trust_alarms = alarms
             self._node.feed.publish({"status"})

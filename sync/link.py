@@ -13,7 +13,7 @@ import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -86,6 +86,19 @@ class Reply:
         return LinkFault("unexpected-answer", f"{self.status} {self.content_type} {self.text()}")
 
 
+class Whereabouts(Protocol):
+    """Where peers without a configured address may be dialled: hints, and what became of them."""
+
+    def where(self, node: str) -> str:
+        """Return an address to try, https; "" where none is known."""
+
+    def proved(self, node: str, url: str) -> None:
+        """The node answered at this address."""
+
+    def failed(self, node: str, url: str, why: str) -> None:
+        """It did not; `why` as in LinkFault."""
+
+
 class PeerLink:
     """Requests to one peer over kept connections, two at most. Use within one event loop."""
 
@@ -98,10 +111,15 @@ class PeerLink:
         context: ssl.SSLContext,
         lanes: Lanes | None = None,
         lane: Lane = Lane.ENTRIES,
+        whereabouts: Whereabouts | None = None,
     ) -> None:
-        """`url` is where to dial, https only; `node` is who must answer; `lanes` is shared by all links to this peer."""
-        if not url.startswith("https://"):
+        """`url` is where to dial, https only; `node` is who must answer; `lanes` is shared by all links to this peer.
+
+        Without `url` each request dials where `whereabouts` says: who answers is proven by the handshake either way.
+        """
+        if not url.startswith("https://") and (url or whereabouts is None):
             raise ValueError(url)
+        self._whereabouts = None if url else whereabouts
         self.url = url.rstrip("/")
         self.node = node
         self.lanes = Lanes() if lanes is None else lanes
@@ -130,6 +148,7 @@ class PeerLink:
             context=self._context,
             lanes=self.lanes,
             lane=lane,
+            whereabouts=self._whereabouts,
         )
 
     async def close(self) -> None:
@@ -162,6 +181,23 @@ class PeerLink:
     async def _request(
         self, method: str, path: str, *, limit: int, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Reply:
+        found = self._whereabouts
+        if found is None:
+            return await self._dial(self.url, method, path, limit=limit, body=body, headers=headers)
+        url = found.where(self.node)
+        if not url:
+            raise LinkFault("unreachable", "not found on this network yet")
+        try:
+            reply = await self._dial(url, method, path, limit=limit, body=body, headers=headers)
+        except LinkFault as fault:
+            found.failed(self.node, url, fault.why)
+            raise
+        found.proved(self.node, url)
+        return reply
+
+    async def _dial(
+        self, url: str, method: str, path: str, *, limit: int, body: bytes | None, headers: dict[str, str] | None
+    ) -> Reply:
         if self._judge is not None and self._judge.version != self._judged:
             self._judged = self._judge.version
             await self.close()  # kept connections were judged by an older list
@@ -176,7 +212,7 @@ class PeerLink:
                 try:
                     async with self._open().request(
                         method,
-                        f"{self.url}{path}",
+                        f"{url}{path}",
                         data=None if body is None else self._pieces(body, pulse),
                         headers=headers,
                         allow_redirects=False,

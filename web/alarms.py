@@ -27,6 +27,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "crl-overdue": ("没有有效的吊销名单", "只与登记过密钥的节点往来。请用 erhai trust crl 导入上级新签发的名单。"),
     "crl-damaged": ("吊销名单文件损坏", "请用 erhai trust crl 重新导入。"),
     "crl-refused": ("{node} 给出的吊销名单不可信", "请报告上级：名单不是上级签发的，或同一编号有两份。"),
+    "second-announcer": (
+        "有人冒用 {node} 的名称广播",
+        "只与出示本上级证书的设备往来，记录不受影响。请在室内网络上查找该设备。",
+    ),
+    "impostor": ("在 {node} 的地址上应答的不是该节点", "没有向它发送任何记录。请在室内网络上查找该设备。"),
+    "malformed-announcement": ("室内网络上有不合格的节点广播 {node}", "已忽略。请查找网络上的陌生设备。"),
+    "discovery-flood": (
+        "室内网络上广播过多，暂停发现邻机",
+        "已连接的邻机不受影响。请查找网络上的陌生设备，或在设置中写明邻机地址。",
+    ),
+    "discovery-down": ("室内网络不能广播，找不到未写明地址的邻机", "请检查网线和交换机，或在设置中写明邻机地址。"),
     "peer-refused": ("已拒绝 {node}：{detail}", "请向上级核实该节点；不要为它更改本机设置。"),
 }
 
@@ -46,5 +57,5 @@ def alarm_rows(alarms: tuple[Alarm, ...]) -> tuple[AlarmRow, ...]:
     for alarm in alarms:
         line, action = WORDS[alarm.cause]
         detail = REASONS.get(alarm.detail, alarm.detail)
-        rows.append(AlarmRow(alarm, line.format(node=alarm.node, detail=detail), action))
+        rows.append(AlarmRow(alarm, line.format(node=alarm.node, detail=detail).rstrip(), action))
     return tuple(rows)

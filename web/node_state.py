@@ -85,6 +85,7 @@ async def state(request: Request) -> Response:
         evidence=await node.read(misbehaviours),
         problems=PROBLEMS,
         alarms=alarm_rows(node.trust_alarms),
+        strangers=node.strangers,
     )
 
 

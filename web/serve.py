@@ -12,15 +12,17 @@ from aiohttp.web_runner import AppRunner, TCPSite
 
 from node import control
 from node.node import Node
-from node.places import DATABASE
+from node.places import ADDRESSES, DATABASE
 from node.recover import Recovery, stop_on_proof
 from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
 from node.successions import own_former
+from node.trust import machine_ms
 from node.trust_keeper import TrustKeeper
 from node.verdict import words_of
 from node.views import blobs as blobs_view
+from sync.announce import Discovery
 from sync.blob_push import BlobPush, Wanted
 from sync.blob_receiver import BlobPort
 from sync.checkpoint import Opened
@@ -81,7 +83,8 @@ class Replication:
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
         cosigners = {peer.name: VerifierKey.parse(peer.cosigner_vkey) for peer in settings.peers}
-        dialled = [peer for peer in settings.peers if peer.url]
+        self._discovery = self._discover()
+        dialled = [peer for peer in settings.peers if self._dials(peer)]
         for peer in dialled:
             push = self._push(peer, settings.origin)
             push.others = tuple(key for name, key in cosigners.items() if name != peer.name)
@@ -94,10 +97,30 @@ class Replication:
             for beside in (peer for peer in settings.peers if peer.kind == "room"):
                 relay = self._push(above, beside.origin)
                 relay.status = replace(relay.status, direction="relay")
-                if beside.url:
+                if self._dials(beside):
                     self._pull(beside, above, "relay")
         node.peer_status = lambda: tuple(task.status for task in self._tasks)
         node.show_mirrored = self._follow
+
+    def _dials(self, peer: Peer) -> bool:
+        return bool(peer.url) or (peer.kind == "room" and self._discovery is not None)
+
+    def _discover(self) -> Discovery | None:
+        settings = self._node.settings
+        if not settings.discover:
+            return None
+        found = Discovery(
+            node=settings.node,
+            role=settings.role,
+            room=settings.room,
+            port=settings.sync_port,
+            expected=frozenset(peer.name for peer in settings.peers if peer.kind == "room" and not peer.url),
+            now_ms=machine_ms,
+            remembered=settings.data / ADDRESSES,
+            interfaces=() if settings.sync_host in {"0.0.0.0", "::"} else (settings.sync_host,),  # noqa: S104
+        )
+        found.found = self._heard
+        return found
 
     def _trust_routes(self) -> tuple[Route, ...]:
         trust = self._node.keys.judge
@@ -112,6 +135,7 @@ class Replication:
             context=keys.client_context(),
             lanes=self._lanes.setdefault(peer.name, Lanes(peer.cap_kbit_s)),
             lane=lane,
+            whereabouts=self._discovery,
         )
         self._links.append(link)
         return link
@@ -269,8 +293,12 @@ class Replication:
         self._running.append(asyncio.create_task(self._epochs.run()))
         trust = self._node.keys.judge
         if trust is not None:
-            links = tuple((peer, self._link(peer)) for peer in self._node.settings.peers if peer.url)
-            self._running.append(asyncio.create_task(TrustKeeper(self._node, trust, links).run()))
+            links = tuple((peer, self._link(peer)) for peer in self._node.settings.peers if self._dials(peer))
+            keeper = TrustKeeper(self._node, trust, links)
+            keeper.discovery = self._discovery
+            self._running.append(asyncio.create_task(keeper.run()))
+        if self._discovery is not None:
+            self._running.append(asyncio.create_task(self._discovery.run()))
         for peer in self._node.settings.peers:
             if peer.kind == "prefecture" and peer.url:
                 asking = self._epochs.ask(self.sync, peer, self._link(peer))

@@ -33,13 +33,22 @@ def unsettled(world: Any) -> str | None:
 
 
 def _could_heal(world: Any, machine: Any) -> bool:
-    """Tell whether a stopped node has an honest neighbour that has cosigned all that its fence released."""
+    """Tell whether a stopped node has an honest neighbour with all that its fence released and that it is shown as signed.
+
+    A signed checkpoint whose entries nobody received stops a node as well; that is for persons, and another epoch.
+    """
     running, origin = machine.running, machine.origin
     if not running.stopped or not running.node.gate.healable or world.watch.truth.forked(origin):
         return False
     peers = [world.net.machines[edge.peer] for edge in machine.plan.pushes if edge.origin == origin]
     holding = [head(peer.disk.db, origin) for peer in peers if peer.liar is None and has_log(peer.disk.db, origin)]
-    return any(held.frozen is None and held.checkpoint_size >= running.fence.state.released.size for held in holding)
+    needed = max(running.fence.state.released.size, running.node.gate.proven_size)
+    return any(held.frozen is None and held.checkpoint_size >= needed for held in holding)
+
+
+def _evidence(machine: Any, origin: str) -> int:
+    row = machine.disk.db.execute("SELECT COUNT(*) FROM misbehaviour WHERE origin = ?", (origin,)).fetchone()
+    return int(row[0])
 
 
 def _carried(world: Any, source: Any, target: Any, origin: str, *, by: Any) -> str | None:
@@ -56,6 +65,8 @@ def _carried(world: Any, source: Any, target: Any, origin: str, *, by: Any) -> s
     shown = world.watch.truth.find(origin, checkpoint.size, checkpoint.root)
     held = world.watch.point(target, origin)
     if not on_one_branch(shown, held):
+        if source.origin != origin and _evidence(target, origin):
+            return None  # a third party's tiles may be its own lie: they are kept, and freeze nothing
         return f"{origin} forked at {held.size} and {shown.size}, and it is not frozen"
     if max(held.size, theirs.promised) > shown.size:
         return None  # the source lost a part and may not go on, or hears of it from another side

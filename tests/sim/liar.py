@@ -64,9 +64,9 @@ class Liar:
     def outgoing(self, path: str, body: bytes) -> bytes:
         """Return what is sent instead: altered entries, proofs or checkpoints, bodies too short or too long."""
         rng = self._rng
-        if not self.lies or rng.random() > 0.3:
+        if not self.lies or rng.random() > 0.5:
             return body
-        if path.endswith("/add-checkpoint") and rng.random() < 0.7:
+        if path.endswith("/add-checkpoint") and rng.random() < 0.8:
             head, _, checkpoint = body.partition(b"\n\n")  # an honest checkpoint with a proof from somewhere else
             old = head.partition(b"\n")[0] if rng.random() < 0.7 else b"old %d" % rng.randrange(60)
             proof = b"".join(b"%s=\n" % (b"A" * 43) for _ in range(rng.randrange(3)))

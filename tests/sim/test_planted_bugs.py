@@ -100,15 +100,15 @@ def blind_evidence(*_args: Any, **_kwargs: Any) -> None:
 
 PLANTED: list[tuple[str, Callable[..., Any], int, str]] = [
     ("sync.witness.verify_consistency", no_consistency_check, 16, "two-branches"),
-    ("sync.mirror.Checked.take", unverified_packages, 19, "unforeseen-error"),  # the log table refuses the checkpoint
+    ("sync.mirror.Checked.take", unverified_packages, 4, "unforeseen-error"),  # the log table refuses the checkpoint
     ("sync.fence.Fence.advance", no_fence, 0, "released-unfenced"),
-    ("sync.gate.check_start", gate_wide_open, 73, "fork-without-cause"),
+    ("sync.gate.check_start", gate_wide_open, 11, "fork-without-cause"),
     ("sync.mirror.cosign", cosign_by_the_clock, 3, "cosign-backwards"),
-    ("sync.replicate.Push._probe", trusted_cursor, 73, "convergence"),
-    ("node.recorder.Recorder.after_rollback", forgetful_rollback, 33, "gap"),
+    ("sync.replicate.Push._probe", trusted_cursor, 56, "convergence"),
+    ("node.recorder.Recorder.after_rollback", forgetful_rollback, 22, "gap"),
     ("sync.log.LogTable.flush", lost_frontier, 0, "frontier"),
-    ("sync.receiver.take_checkpoint", everybody_may_freeze, 275, "false-accusation"),
-    ("sync.witness.keep_evidence", blind_evidence, 393, "convergence"),
+    ("sync.receiver.take_checkpoint", everybody_may_freeze, 191, "false-accusation"),
+    ("sync.witness.keep_evidence", blind_evidence, 207, "convergence"),
     ("sync.mirror.Held.info", boastful_info, 0, "convergence"),
 ]
 

@@ -100,7 +100,7 @@ class World:
             self.net.machines[node] = machine
         if rng.random() < 0.25 and len(self.machines) > 2:
             relays = [one for one in self.machines if any(edge.origin != one.origin for edge in one.plan.pushes)]
-            liar = rng.choice(relays if relays and rng.random() < 0.5 else self.machines)
+            liar = rng.choice(relays if relays and rng.random() < 0.8 else self.machines)
             liar.liar = Liar(Random(rng.random()), liar.who.cosigner)
 
     def _room(self, plans: dict[str, Plan], room: list[str], *, up: bool) -> None:

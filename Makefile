@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 V := .venv/bin
 
-.PHONY: setup setup-dev run test check fmt bench sim drills line-drill lock clean vendor
+.PHONY: setup setup-dev run test check fmt bench sim drills power line-drill lock clean vendor
 .DEFAULT_GOAL := help
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
@@ -49,6 +49,10 @@ sim: setup-dev
 # Randomised restore drills; a seed that fails is played again with FIRST=<seed> N=1.
 drills: setup-dev
 	$(V)/python -m tests.faults.restore_drill $(or $(N),1000) $(or $(FIRST),0)
+
+# Simulated power failures under SQLite and the fence; a seed that fails is played again with FIRST=<seed> N=25.
+power: setup-dev
+	$(V)/python -m tests.faults.power_drill $(or $(N),10000) $(or $(FIRST),0)
 
 # A quarter of an hour: a thin, long, flapping, half-open line, and what it costs.
 line-drill: setup-dev

@@ -3,7 +3,7 @@
 Runs beside a live node: it reads one snapshot and writes only to a scratch database in memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import apsw
@@ -12,15 +12,16 @@ from node import projection
 from node.personal import SCHEMA as PERSONAL_SCHEMA
 from sync.checkpoint import open_checkpoint
 from sync.codec import decode
-from sync.log import head, origins, read_bodies
-from sync.merkle import Frontier, leaf_hash
-from sync.note import VerifierKey
+from sync.log import LogFault, head, origins, size_of
+from sync.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from sync.note import NoteSignature, VerifierKey
 from sync.tampered import Malformed, Tampered
+from sync.tiles import WIDTH
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that does not fit. `kind` is log (the evidence) or view (a derived table)."""
+    """One thing that does not fit. `kind` is log (the evidence), file (pages of the database) or view (a derived table)."""
 
     kind: str
     where: str
@@ -38,64 +39,149 @@ class CheckResult:
 
     @property
     def log_damaged(self) -> bool:
-        """Whether the evidence itself does not fit."""
-        return any(difference.kind == "log" for difference in self.differences)
+        """Whether the evidence itself does not fit, or the file that holds it."""
+        return any(difference.kind != "view" for difference in self.differences)
 
 
 Progress = Callable[[str, int, int], None]
 _SHOWN = 20
+_DAMAGE = (apsw.Error, UnicodeDecodeError)  # what reading a file with flipped bits may raise
 
 
 def _quiet(_what: str, _done: int, _all: int) -> None:
     return
 
 
+def check_file(db: apsw.Connection) -> list[Difference]:
+    """Let SQLite look at the structure of every page of its file."""
+    try:
+        rows = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_SHOWN})")]
+    except _DAMAGE as error:
+        rows = [str(error)]
+    return [Difference("file", db.filename.rpartition("/")[2], row) for row in rows if row != "ok"]
+
+
 def check_log(
     db: apsw.Connection, origin: str, vkey: VerifierKey | None, progress: Progress = _quiet
 ) -> list[Difference]:
-    """Hash every entry of one log again and compare with the stored leaves, tree and checkpoint."""
-    held = head(db, origin)
+    """Hash every entry of one log again and compare with the stored leaves, subtrees, head and checkpoint."""
     found: list[Difference] = []
-    leaves = db.execute("SELECT leaf FROM entries WHERE log_id = ? AND seq < ? ORDER BY seq", (held.log_id, held.size))
-    frontier = Frontier(0, ())
-    signed_root = frontier.root() if held.checkpoint_size == 0 else None
-    expected = 0
-    batch: list[bytes] = []
-    for seq, body in read_bodies(db, origin, 0, held.size):
-        row = leaves.fetchone()
+    tree = _Tree()
+    try:
+        for difference in _log_differences(db, origin, vkey, tree, progress):
+            found.append(difference)
+            if len(found) >= _SHOWN:
+                break
+    except LogFault as fault:
+        found.append(Difference("log", origin, str(fault)))
+    except _DAMAGE as error:
+        found.append(Difference("log", f"{origin} entry {tree.size}", f"the file cannot be read from here on: {error}"))
+    return found
+
+
+class _Tree:
+    """The tree of one log as its entries are read: the unfinished block of leaves, and every finished subtree's root."""
+
+    def __init__(self) -> None:
+        self.tail: list[bytes] = []
+        self.levels: list[list[bytes]] = []
+
+    @property
+    def size(self) -> int:
+        return len(self.tail) + (len(self.levels[0]) * WIDTH if self.levels else 0)
+
+    def append(self, leaf: bytes) -> None:
+        row, level = self.tail, 0
+        row.append(leaf)
+        while row and len(row) % WIDTH == 0:
+            root = Frontier().extend(row[-WIDTH:]).root()
+            if level == 0:
+                row.clear()
+            if level == len(self.levels):
+                self.levels.append([])
+            row = self.levels[level]
+            row.append(root)
+            level += 1
+
+    def frontier(self) -> Frontier:
+        full = Frontier().extend(self.levels[0]) if self.levels else Frontier()
+        return Frontier(self.size, (*full.hashes, *Frontier().extend(self.tail).hashes))
+
+
+def _log_differences(
+    db: apsw.Connection, origin: str, vkey: VerifierKey | None, tree: _Tree, progress: Progress
+) -> Iterator[Difference]:
+    held = head(db, origin)
+    signed_root = EMPTY_ROOT if held.checkpoint_size == 0 else None
+    query = "SELECT seq, CAST(leaf AS BLOB), CAST(body AS BLOB) FROM entries WHERE log_id = ? ORDER BY seq"
+    for seq, stored, body in db.execute(query, (held.log_id,)):
+        if seq != tree.size or seq >= held.size:
+            break
+        if body is None:
+            yield Difference("log", f"{origin} entry {seq}", "has no bytes any more")
+            return
         leaf = leaf_hash(body)
-        if seq != expected:
-            found.append(Difference("log", f"{origin} entry {expected}", "is missing"))
-            return found
-        if row is None or row[0] != leaf:
-            found.append(Difference("log", f"{origin} entry {seq}", "the bytes do not have the stored hash"))
+        if stored != leaf:
+            yield Difference("log", f"{origin} entry {seq}", "the bytes do not have the stored hash")
         try:
             entry = decode(body)
             if entry.origin != origin or entry.seq != seq:
-                found.append(Difference("log", f"{origin} entry {seq}", f"says it is {entry.origin} {entry.seq}"))
+                yield Difference("log", f"{origin} entry {seq}", f"says it is {entry.origin} {entry.seq}")
         except Malformed as error:
-            found.append(Difference("log", f"{origin} entry {seq}", f"cannot be read: {error}"))
-        batch.append(leaf)
-        expected += 1
-        if expected == held.checkpoint_size:
-            frontier = frontier.extend(batch)
-            signed_root = frontier.root()
-            batch = []
-        if expected % 5_000 == 0:
-            progress(origin, expected, held.size)
-        if len(found) >= _SHOWN:
-            return found
-    if expected != held.size:
-        found.append(Difference("log", f"{origin} entry {expected}", f"is missing; the head says {held.size} entries"))
-        return found
-    if frontier.extend(batch).root() != held.root:
-        found.append(Difference("log", origin, "the tree's root does not follow from the entries"))
+            yield Difference("log", f"{origin} entry {seq}", f"cannot be read: {error}")
+        tree.append(leaf)
+        if tree.size == held.checkpoint_size:
+            signed_root = tree.frontier().root()
+        if tree.size % 5_000 == 0:
+            progress(origin, tree.size, held.size)
+    count, last = next(iter(db.execute("SELECT COUNT(*), MAX(seq) FROM entries WHERE log_id = ?", (held.log_id,))))
+    if tree.size != held.size or count != held.size:
+        where = f"{origin} entry {tree.size}"
+        if tree.size < held.size:
+            yield Difference("log", where, f"is missing; the head says {held.size} entries")
+        else:
+            yield Difference("log", where, f"is beyond the head, as are those up to {last}")
+        return
+    if tree.frontier() != held.frontier:
+        yield Difference("log", origin, "the head's hashes do not follow from the entries")
+    yield from _subtrees(db, held.log_id, origin, tree)
     if held.size and held.checkpoint is None:
-        found.append(Difference("log", origin, "no checkpoint is stored"))
+        yield Difference("log", origin, "no checkpoint is stored")
     elif held.checkpoint is not None:
-        found.extend(_checkpoint(held.checkpoint, origin, held.checkpoint_size, signed_root, vkey))
-    progress(origin, expected, held.size)
-    return found
+        yield from _checkpoint(held.checkpoint, origin, held.checkpoint_size, signed_root, vkey)
+    yield from _cosigned_time(db, held.log_id, origin)
+    progress(origin, tree.size, held.size)
+
+
+def _subtrees(db: apsw.Connection, log_id: int, origin: str, tree: _Tree) -> Iterator[Difference]:
+    """Compare the stored hashes that make tiles and proofs with those that the entries have."""
+    derived = [(level, n, root) for level, row in enumerate(tree.levels, start=1) for n, root in enumerate(row)]
+    query = "SELECT level, n, CAST(hash AS BLOB) FROM hash256 WHERE log_id = ? ORDER BY level, n"
+    stored = list(db.execute(query, (log_id,)))
+    if stored == derived:
+        return
+    for level, n, _ in sorted(set(derived) ^ set(stored), key=lambda row: row[:2])[:_SHOWN]:
+        width = WIDTH**level
+        where = f"{origin} entries {n * width} to {(n + 1) * width - 1}"
+        yield Difference("log", where, f"the stored hash of level {level} does not follow from them")
+
+
+def _cosigned_time(db: apsw.Connection, log_id: int, origin: str) -> Iterator[Difference]:
+    """The time that this node's next cosignature may not be before is that of one that it made."""
+    last_s = int(next(iter(db.execute("SELECT cosigned_s FROM logs WHERE log_id = ?", (log_id,))))[0])
+    lines = (
+        [row[0] for row in db.execute("SELECT line FROM cosignatures WHERE log_id = ?", (log_id,))] if last_s else []
+    )
+    times: set[int] = set()
+    for line in lines:
+        try:
+            times.add(int.from_bytes(NoteSignature.parse(line).blob[:8]))
+        except Malformed as error:
+            yield Difference("log", f"{origin} cosignature", f"cannot be read: {error}")
+    if last_s and last_s not in times:
+        yield Difference(
+            "log", f"{origin} cosignature", f"none was made at {last_s}, when the last is said to have been"
+        )
 
 
 def _checkpoint(note: bytes, origin: str, size: int, root: bytes | None, vkey: VerifierKey | None) -> list[Difference]:
@@ -129,14 +215,20 @@ def check_views(db: apsw.Connection, own_origin: str, progress: Progress = _quie
 def check(
     db: apsw.Connection, own_origin: str, vkeys: dict[str, VerifierKey], progress: Progress = _quiet
 ) -> CheckResult:
-    """Check every log and every view in one snapshot of the database."""
+    """Check the file, every log and every view in one snapshot of the database. Damage is found, never raised."""
     db.execute("BEGIN")
     try:
-        names = origins(db)
-        found = [item for origin in names for item in check_log(db, origin, vkeys.get(origin), progress)]
-        entries = sum(head(db, origin).size for origin in names)
+        found = check_file(db)
+        try:
+            names = origins(db)
+            entries = sum(size_of(db, origin) for origin in names)
+        except _DAMAGE as error:
+            found.append(Difference("log", "logs", f"the file cannot be read: {error}"))
+            return CheckResult(0, 0, len(projection.VIEW_TABLES), tuple(found))
+        found += [item for origin in names for item in check_log(db, origin, vkeys.get(origin), progress)]
         if not found:
             found.extend(check_views(db, own_origin, progress))
         return CheckResult(entries, len(names), len(projection.VIEW_TABLES), tuple(found))
     finally:
-        db.execute("COMMIT")
+        if db.in_transaction:
+            db.execute("COMMIT")

@@ -24,7 +24,7 @@ from sync import codec
 from sync.checkpoint import Checkpoint, sign
 from sync.fence import Fence
 from sync.keys import NodeKeys, name_base
-from sync.log import LogTable, open_log, read_entry
+from sync.log import LogFault, LogTable, open_log, read_entry
 
 
 @dataclass(eq=False)
@@ -92,7 +92,10 @@ class Recorder:
     def open(self, db: apsw.Connection, origin: str = "") -> None:
         """Bind to the own log in this database, before anything is recorded; `origin` where a new epoch begins."""
         self._log = open_log(db, origin or self._settings.origin)
-        self._began_at = self._log.size
+        try:
+            self._began_at = self._log.size
+        except LogFault:
+            self._began_at = 0  # a damaged head: the gate says so, and nothing is appended before it was healed
 
     # -- states ------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import apsw
 
 from node.faultpoints import passing
+from sync.supervise import log_once
 
 T = TypeVar("T")
 
@@ -39,6 +40,44 @@ class StoreFault(Exception):
     def __str__(self) -> str:
         """One line for a person."""
         return f"{self.what} {self.path}: {self.why}" + (f" ({self.hint})" if self.hint else "")
+
+
+# What SQLite says of the disk or the file, never of one job: it fails the whole group.
+_MACHINE = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+    apsw.PermissionsError,
+    apsw.NoMemError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.ProtocolError,
+)
+
+
+def fault_of(what: str, path: Path, error: BaseException) -> StoreFault:
+    """Return what an error of the database says in words, with what a person can do."""
+    match error:
+        case apsw.FullError():
+            why, hint = "the disk is full", "free space on the disk, then try again; nothing else is needed"
+        case apsw.CorruptError() | apsw.NotADBError() | UnicodeDecodeError():
+            why, hint = (
+                f"the file is damaged ({error})",
+                "stop the node and run erhai check; it heals from its neighbours",
+            )
+        case apsw.ReadOnlyError() | apsw.PermissionsError():
+            why, hint = (
+                f"the disk lets nothing be written ({error})",
+                "check how the disk is mounted and the file's rights",
+            )
+        case apsw.IOError() | apsw.CantOpenError():
+            why, hint = f"the disk does not write or read ({error})", "check the disk, then try again"
+        case _:
+            why, hint = str(error), "try again; restart the node if it stays so"
+    return StoreFault(what, str(path), why, hint)
 
 
 def assert_sqlite() -> None:
@@ -106,13 +145,17 @@ class Store:
 
     def setup(self, fn: Callable[[apsw.Connection], T]) -> T:
         """Run once, before `start`, in a transaction of its own."""
-        self._db.execute("BEGIN IMMEDIATE")
+        db = self._db
         try:
-            result = fn(self._db)
+            db.execute("BEGIN IMMEDIATE")
+            result = fn(db)
+            db.execute("COMMIT")
+        except (apsw.Error, UnicodeDecodeError) as error:
+            self._roll_back()
+            raise fault_of("set up", self.path, error) from error
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._roll_back()
             raise
-        self._db.execute("COMMIT")
         return result
 
     async def write(self, fn: Callable[[apsw.Connection], T]) -> T:
@@ -137,11 +180,14 @@ class Store:
         if db is None:
             db = self._local.db = connect(self.path, readonly=True)
             self._read_connections.append(db)
-        db.execute("BEGIN")
         try:
+            db.execute("BEGIN")
             return fn(db)
+        except (*_MACHINE, UnicodeDecodeError) as error:
+            raise fault_of("read", self.path, error) from error
         finally:
-            db.execute("COMMIT")
+            if db.in_transaction:
+                db.execute("COMMIT")
 
     async def close(self) -> None:
         """Finish what waits, then close every connection."""
@@ -183,10 +229,9 @@ class Store:
             passing("before-commit")
             db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever and nothing was recorded
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            self._roll_back()
             self.after_rollback()
-            fault = StoreFault("commit", str(self.path), str(error), "free space on the disk, then try again")
+            fault = fault_of("commit", self.path, error)
             for job in group:
                 job.error = job.error if job.error and not isinstance(job.error, apsw.Error) else fault
             return
@@ -202,13 +247,23 @@ class Store:
                 job.error = job.error or self.broken
         passing("fenced")
 
+    def _roll_back(self) -> None:
+        """Undo what is open. Where the disk fails at that too SQLite has dropped the transaction, or the next BEGIN fails
+        and comes here again: nobody may wait for ever because of it.
+        """
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except apsw.Error as error:
+            log_once(error, f"rolling back {self.path}")
+
     @staticmethod
     def _one(db: apsw.Connection, job: _Job) -> None:
         db.execute("SAVEPOINT job")
         passing("job-begun")
         try:
             job.result = job.fn(db)
-        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
+        except _MACHINE:
             raise
         except Exception as error:  # noqa: BLE001 - the caller gets it; only this job is undone
             job.error = error

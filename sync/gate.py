@@ -8,8 +8,8 @@ import apsw
 
 from sync.checkpoint import Checkpoint, open_checkpoint
 from sync.fence import Fence, Gate, Rollback, Seen, start_gate
-from sync.log import LogFault, TableHashes, head, instance_id, read_bodies
-from sync.merkle import leaf_hash, tree_root
+from sync.log import LogFault, TableHashes, head, instance_id, read_bodies, size_of
+from sync.merkle import EMPTY_ROOT, leaf_hash, tree_root
 from sync.note import VerifierKey
 from sync.tampered import Malformed, Tampered
 
@@ -26,7 +26,13 @@ def check_start(
     were of this copy of the database: for a restored copy that is being reconciled.
     """
     origin = vkey.name
-    held = head(db, origin)
+    try:
+        held = head(db, origin)
+    except LogFault as damage:
+        size = size_of(db, origin)
+        return Rollback("entry-changed", str(damage), Checkpoint(origin, size, EMPTY_ROOT), None)
+    except apsw.CorruptError as damage:
+        return Rollback("entry-changed", f"database file: {damage}", Checkpoint(origin, 0, EMPTY_ROOT), None)
     if held.frozen is not None:
         return Rollback("closed", held.frozen, Checkpoint(origin, held.size, held.root), None)
     local = Checkpoint(origin, held.size, held.root)
@@ -36,6 +42,8 @@ def check_start(
         changed = first_changed(db, origin, max(0, held.size - TAIL), held.size)
     except LogFault as damage:
         return Rollback("entry-changed", str(damage), local, None)
+    except apsw.CorruptError as damage:
+        return Rollback("entry-changed", f"database file: {damage}", local, None)
     if rebuilt != local.root or changed is not None:
         return Rollback("entry-changed", f"entry {changed}" if changed is not None else "tree", local, None)
     return start_gate(

@@ -15,6 +15,7 @@ import apsw
 from sync.checkpoint import read
 from sync.codec import MAX_ENTRY
 from sync.merkle import Frontier
+from sync.tampered import Malformed
 
 LOG_SCHEMA = """
 CREATE TABLE IF NOT EXISTS log_instance (   -- this copy of the database; a restored or cloned one gets another id
@@ -29,8 +30,7 @@ CREATE TABLE IF NOT EXISTS logs (
     frontier BLOB NOT NULL DEFAULT x'',
     checkpoint BLOB,                        -- newest signed note whose entries are all here
     checkpoint_size INTEGER NOT NULL DEFAULT 0 CHECK (checkpoint_size <= size),
-    witnessed_size INTEGER NOT NULL DEFAULT 0,  -- largest size this node's witness key signed for
-    cosigned_s INTEGER NOT NULL DEFAULT 0,      -- time in this node's last cosignature of this log: never decreases
+    cosigned_s INTEGER NOT NULL DEFAULT 0,  -- time in this node's last cosignature of this log: never decreases
     frozen TEXT                             -- why nothing more is accepted under this origin
 ) STRICT;
 CREATE TABLE IF NOT EXISTS entries (
@@ -95,7 +95,9 @@ class EntryTooLarge(Exception):
 
 @dataclass(eq=False)
 class LogFault(Exception):
-    """The tables cannot answer: `what` is unknown-log, missing-entries or wrong-checkpoint."""
+    """The tables cannot answer: `what` is unknown-log, damaged-head, damaged-row, missing-entries or
+    wrong-checkpoint.
+    """
 
     what: str
     origin: str
@@ -148,10 +150,14 @@ class Head:
 
 
 class LogTable:
-    """The writing end of one log. Not safe across threads: it belongs to the writer thread."""
+    """The writing end of one log. Not safe across threads: it belongs to the writer thread.
+
+    The head is read from the table when it is first needed, and again after `forget`: so a head in memory is never ahead of
+    the disk, not even where both a write and the reading after it failed. Everything here may raise LogFault (damaged-head).
+    """
 
     def __init__(self, db: apsw.Connection, origin: str, log_id: int) -> None:
-        """Read the head from the table; use `open_log`."""
+        """Use `open_log`."""
         self.origin = origin
         self.log_id = log_id
         self._db = db
@@ -159,27 +165,31 @@ class LogTable:
         self._size = self._signed_size = 0
         self._hashes: list[bytes] = []
         self._dirty = False
-        self.forget()
+        self._known = False
 
     @property
     def size(self) -> int:
         """Return the number of entries, those of the open transaction included."""
+        self._know()
         return self._size
 
     @property
     def frontier(self) -> Frontier:
         """Return the roots of the perfect subtrees over all entries, those of the open transaction included."""
+        self._know()
         return Frontier(self._size, tuple(self._hashes))
 
     @property
     def signed_size(self) -> int:
         """Return the size that the newest stored checkpoint covers."""
+        self._know()
         return self._signed_size
 
     def append(self, body: bytes) -> int:
         """Append one entry and return its seq. The head row follows at `flush`. Raises EntryTooLarge."""
         if len(body) > MAX_ENTRY:
             raise EntryTooLarge(len(body))
+        self._know()
         seq = self._size
         leaf = hashlib.sha256(b"\0" + body).digest()
         self._cursor.execute(_INSERT_ENTRY, (self.log_id, seq, leaf, body))
@@ -190,6 +200,7 @@ class LogTable:
 
     def extend(self, bodies: Sequence[bytes], leaves: Sequence[bytes]) -> range:
         """Append many entries whose leaf hashes the caller has computed (to verify them), and return their seqs."""
+        self._know()
         start = self._size
         for body in bodies:
             if len(body) > MAX_ENTRY:
@@ -235,6 +246,7 @@ class LogTable:
         """
         checkpoint, _ = read(note)
         size = checkpoint.size
+        self._know()
         wrong = checkpoint.origin != self.origin or not self._signed_size <= size <= self._size
         if wrong or (size == self._size and checkpoint.root != self.frontier.root()):
             raise LogFault("wrong-checkpoint", self.origin, size, self._size)
@@ -254,7 +266,8 @@ class LogTable:
             (self.log_id,),
         )
         self.forget()
-        query = "SELECT seq, leaf FROM entries WHERE log_id = ? ORDER BY seq"
+        self._know()
+        query = "SELECT seq, CAST(leaf AS BLOB) FROM entries WHERE log_id = ? ORDER BY seq"
         finished: list[tuple[int, int, int, bytes]] = []
         for seq, leaf in self._db.execute(query, (self.log_id,)):
             if seq != self._size:
@@ -266,6 +279,7 @@ class LogTable:
 
     def mark(self) -> Mark:
         """Remember the head in memory, before a savepoint."""
+        self._know()
         return Mark(self._size, tuple(self._hashes))
 
     def rollback_to(self, mark: Mark) -> None:
@@ -275,16 +289,20 @@ class LogTable:
         self._dirty = True
 
     def forget(self) -> None:
-        """Drop the head in memory and read it from the table: after a rollback of the transaction."""
+        """Drop the head in memory: after a rollback of the transaction. It is read again when it is next needed."""
+        self._known = self._dirty = False
+
+    def _know(self) -> None:
+        if self._known:
+            return
         row = self._cursor.execute(
-            "SELECT size, frontier, checkpoint_size FROM logs WHERE log_id = ?", (self.log_id,)
+            "SELECT size, CAST(frontier AS BLOB), checkpoint_size FROM logs WHERE log_id = ?", (self.log_id,)
         ).fetchone()
         if row is None:
             raise LogFault("unknown-log", self.origin)
-        self._size = row[0]
-        self._hashes = list(Frontier.unpack(row[0], row[1]).hashes)
-        self._signed_size = row[2]
-        self._dirty = False
+        self._hashes = list(_frontier(self.origin, row[0], row[1], row[2]).hashes)
+        self._size, self._signed_size = row[0], row[2]
+        self._known = True
 
 
 class TableHashes:
@@ -299,21 +317,26 @@ class TableHashes:
     def hashes(self, level: int, start: int, end: int) -> Sequence[bytes]:
         """Return the hashes [start, end) of one level. Raises LogFault if any is missing."""
         if level == 0:
-            query = "SELECT leaf FROM entries WHERE log_id = ? AND seq >= ? AND seq < ? ORDER BY seq"
+            query = "SELECT CAST(leaf AS BLOB) FROM entries WHERE log_id = ? AND seq >= ? AND seq < ? ORDER BY seq"
             rows = self._db.execute(query, (self._log_id, start, end))
         else:
-            query = "SELECT hash FROM hash256 WHERE log_id = ? AND level = ? AND n >= ? AND n < ? ORDER BY n"
+            query = (
+                "SELECT CAST(hash AS BLOB) FROM hash256 WHERE log_id = ? AND level = ? AND n >= ? AND n < ? ORDER BY n"
+            )
             rows = self._db.execute(query, (self._log_id, level, start, end))
         found: list[bytes] = [row[0] for row in rows]
         if len(found) != end - start:
             width: int = 256**level
             raise LogFault("missing-entries", self._origin, start * width, end * width)
+        if None in found:
+            width = 256**level
+            raise LogFault("damaged-row", self._origin, start * width, end * width)
         return found
 
 
 def instance_id(db: apsw.Connection) -> bytes:
     """Return the id of this copy of the database."""
-    value: bytes = _one(db, "SELECT id FROM log_instance", ())[0]
+    value: bytes = _one(db, "SELECT CAST(id AS BLOB) FROM log_instance", ())[0]
     return value
 
 
@@ -343,9 +366,9 @@ def size_of(db: apsw.Connection, origin: str) -> int:
 
 
 def head(db: apsw.Connection, origin: str) -> Head:
-    """Return what is held of a log, as of the last flush. Raises LogFault if it is unknown."""
+    """Return what is held of a log, as of the last flush. Raises LogFault if it is unknown or its head is damaged."""
     row = db.execute(
-        "SELECT log_id, size, frontier, checkpoint, checkpoint_size, frozen,"
+        "SELECT log_id, size, CAST(frontier AS BLOB), CAST(checkpoint AS BLOB), checkpoint_size, frozen,"
         " (SELECT MAX(size) FROM promises WHERE promises.log_id = logs.log_id) FROM logs WHERE origin = ?",
         (origin,),
     ).fetchone()
@@ -356,7 +379,7 @@ def head(db: apsw.Connection, origin: str) -> Head:
         origin=origin,
         log_id=log_id,
         size=size,
-        frontier=Frontier.unpack(size, frontier),
+        frontier=_frontier(origin, size, frontier, checkpoint_size),
         checkpoint=checkpoint,
         checkpoint_size=checkpoint_size,
         promised=max(promised or 0, checkpoint_size),
@@ -365,33 +388,43 @@ def head(db: apsw.Connection, origin: str) -> Head:
     )
 
 
+def _frontier(origin: str, size: object, packed: object, signed: object) -> Frontier:
+    """Return the frontier of a head row, whose columns may be anything once bits have flipped in the file."""
+    if not isinstance(size, int) or not isinstance(packed, bytes) or not isinstance(signed, int):
+        raise LogFault("damaged-head", origin)
+    try:
+        return Frontier.unpack(size, packed)
+    except Malformed:
+        raise LogFault("damaged-head", origin, 0, size) from None
+
+
 def read_entry(db: apsw.Connection, origin: str, seq: int) -> bytes:
     """Return one entry's bytes. Raises LogFault if it is not here."""
-    query = "SELECT body FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?) AND seq = ?"
-    row = db.execute(query, (origin, seq)).fetchone()
-    if row is None:
-        raise LogFault("missing-entries", origin, seq, seq + 1)
-    body: bytes = row[0]
-    return body
+    for _, body in read_bodies(db, origin, seq, seq + 1):
+        return body
+    raise LogFault("missing-entries", origin, seq, seq + 1)
 
 
 def read_bodies(db: apsw.Connection, origin: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (seq, bytes) for the entries of [start, end) that are here, in order."""
+    """Yield (seq, bytes) for the entries of [start, end) that are here, in order. Raises LogFault (damaged-row)."""
     query = (
-        "SELECT seq, body FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)"
+        "SELECT seq, CAST(body AS BLOB) FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)"
         " AND seq >= ? AND seq < ? ORDER BY seq"
     )
-    yield from db.execute(query, (origin, start, end))
+    for seq, body in db.execute(query, (origin, start, end)):
+        if body is None:  # a flipped bit makes any column NULL
+            raise LogFault("damaged-row", origin, seq, seq + 1)
+        yield seq, body
 
 
 def read_sound(db: apsw.Connection, origin: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     """Yield what `read_bodies` yields, entries left out whose bytes no longer have their stored hash."""
     query = (
-        "SELECT seq, body, leaf FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)"
+        "SELECT seq, CAST(body AS BLOB), CAST(leaf AS BLOB) FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)"
         " AND seq >= ? AND seq < ? ORDER BY seq"
     )
     for seq, body, leaf in db.execute(query, (origin, start, end)):
-        if hashlib.sha256(b"\0" + body).digest() == leaf:
+        if body is not None and hashlib.sha256(b"\0" + body).digest() == leaf:
             yield seq, body
 
 

@@ -12,7 +12,7 @@ from sync.merkle import consistency_proof, inclusion_proof, verify_consistency, 
 from sync.proof import parse
 from tests.data.sample_log import LOG, WITNESSES, SampleLog, members
 
-SIZES = [1, 255, 256, 257, 70_000]
+SIZES = [1, 255, 256, 257, 65_536, 70_000]
 
 
 class Files:

@@ -15,6 +15,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restore": ("node.cli_backup:cli_restore", "恢复数据库，与邻机核对并自愈 / restore, reconcile, heal"),
     "epoch": ("node.cli_epoch:cli_epoch", "日志纪元：由两人开启新纪元 / open a new epoch of the log"),
     "courier": ("node.cli_courier:cli_courier", "摆渡：用移动存储传日志和附件 / export, import by stick"),
+    "enrol": ("node.cli_enrol:cli_enrol", "登记：节点申请、两人签署、安装、换发、吊销 / enrol nodes"),
     "trust": ("node.cli_trust:cli_trust", "信任：节点证书与吊销名单 / node certificates and their revocation"),
     "log": ("node.cli_log:cli_log", "日志：查看、导出、核验、出证 / show, export, verify, prove"),
     "score": ("node.cli_score:cli_score", "计算价格分 / compute price scores"),

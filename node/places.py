@@ -8,5 +8,7 @@ BLOBS = "blobs"
 TRUST = "trust"  # the CRL of nodes
 ADDRESSES = "trust/addresses.json"  # where peers without a url were last proven to be
 SETTINGS = "erhai.toml"
+ENROLLING = "keys.enrolling"  # keys that wait for their certificate
+ROSTER = "keys/peers.toml"  # peers as the prefecture enrolled them
 NEXT_KEYS = "keys.next"  # of an epoch that is being opened
 NEXT_FENCE = "fence/released.next"

@@ -86,6 +86,10 @@ class Settings:
     witness: str = ""  # required | preferred; empty: required in a county room with a neighbour
     disk_floor_mib: int = 256  # below this much free disk nothing is mirrored for others; own records go on
     replicas: tuple[Replica, ...] = ()  # [[replica]]
+    roster: Path | None = (
+        None  # peers as `erhai enrol accept` wrote them; a [[peers]] of the same name above counts instead
+    )
+    authority: Path | None = None  # of a prefecture: its enrolment office, which renews certificates over the link
     people: Path | None = None  # accounts file of this node
     demo: bool = False  # demo sign-in and demo clock are allowed only here
     demo_clock: Path | None = None  # file with an offset in ms, read at every use; only with demo
@@ -115,7 +119,7 @@ _TEXT = {
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 _PORTS = {"pages_port", "sync_port"}
 _SIZES = {"disk_floor_mib"}
-_PATHS = {"data", "calendar", "people", "demo_clock"}
+_PATHS = {"data", "calendar", "people", "demo_clock", "roster", "authority"}
 _REQUIRED = {"role", "node", "origin", "data", "pages_port", "sync_port", "centre_name", "room_name"}
 _KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "discover", "replica"}
 _PEER_TEXT = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public"}
@@ -148,6 +152,18 @@ def _peer(table: Any, index: int, *, discover: bool) -> Peer:
         if not isinstance(table[key], str) or not _KEY_HEX.fullmatch(table[key]):
             raise SettingsFault(f"{where}.{key}", "must be 64 hex digits")
     return Peer(**table)
+
+
+def _rostered(values: dict[str, Any], named: set[str]) -> tuple[Peer, ...]:
+    path = values.get("roster")
+    if path is None:
+        return ()
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("peers", [])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsFault("roster", f"cannot be read: {error}") from error
+    found = tuple(_peer(item, index, discover=values["discover"]) for index, item in enumerate(tables))
+    return tuple(peer for peer in found if peer.name not in named)
 
 
 _REPLICA_NEEDS = {
@@ -241,6 +257,9 @@ def parse_settings(text: str, base: Path) -> Settings:
     if not isinstance(peers, list):
         raise SettingsFault("peers", "must be a list of tables")
     values["peers"] = tuple(_peer(item, index, discover=values["discover"]) for index, item in enumerate(peers))
+    values["peers"] += _rostered(values, {peer.name for peer in values["peers"]})
+    if values.get("authority") and values["role"] != "prefecture":
+        raise SettingsFault("authority", "is allowed only with role = prefecture")
     values["replicas"] = _replicas(table.get("replica", []), base)
     return Settings(**values)
 

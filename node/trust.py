@@ -74,4 +74,5 @@ def trust_alarms(trust: Trust, own: OwnCertificate, now_ms: int) -> tuple[Alarm,
         since = trust.crl.next_update_ms if trust.crl is not None else 0
         found.append(Alarm(f"crl-{trust.crl_state}", since_ms=since))
     found.extend(Alarm("peer-refused", node=name, detail=why) for name, why in sorted(trust.refused.items()))
+    found.extend(Alarm("peer-new-key", node=name) for name in sorted(trust.new_keys))
     return tuple(found)

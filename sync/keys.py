@@ -121,6 +121,15 @@ def make_identity(folder: Path, *, origin: str, node: str, authority: Authority,
     for name in (*_PRIVATE, "tls.crt", "ca.crt", "public.json"):
         if (folder / name).exists():
             raise KeyFault(str(folder / name), "exists", "keys are never overwritten; choose another folder")
+    tls = make_private(folder)
+    leaf = certs.issue_leaf(authority, node=node, public=tls.public_key(), now=now)
+    return certify(
+        folder, origin=origin, node=node, prefecture=authority.prefecture, leaf=leaf, ca=authority.certificate_pem
+    )
+
+
+def make_private(folder: Path) -> Ed25519PrivateKey:
+    """Make the private keys of a node, which never leave the folder; return that of its certificate. Raises KeyFault."""
     tls = Ed25519PrivateKey.generate()
     made: dict[str, Ed25519PrivateKey | X25519PrivateKey] = {
         "log.key": Ed25519PrivateKey.generate(),
@@ -129,14 +138,28 @@ def make_identity(folder: Path, *, origin: str, node: str, authority: Authority,
         "tls.key": tls,
         "sealing.key": X25519PrivateKey.generate(),
     }
-    leaf = certs.issue_leaf(authority, node=node, public=tls.public_key(), now=now)
     for name, key in made.items():
-        _write(folder / name, _pem(key))
-    _write(folder / "tls.crt", leaf)
-    _write(folder / "ca.crt", authority.certificate_pem)
-    keys = _assemble(folder, node=node, prefecture=authority.prefecture, origin=origin)
-    _write(folder / "public.json", json.dumps(asdict(keys.public()), indent=2, sort_keys=True).encode() + b"\n")
+        write_private(folder / name, _pem(key))
+    return tls
+
+
+def public_of(folder: Path, *, origin: str, node: str, prefecture: str) -> PublicIdentity:
+    """Return what others may know of keys that have no certificate yet. Raises KeyFault."""
+    return _assemble(folder, node=node, prefecture=prefecture, origin=origin).public()
+
+
+def certify(folder: Path, *, origin: str, node: str, prefecture: str, leaf: bytes, ca: bytes) -> NodeKeys:
+    """Complete an identity with its certificate and its CA, both PEM. Raises KeyFault."""
+    write_private(folder / "tls.crt", leaf)
+    write_private(folder / "ca.crt", ca)
+    keys = _assemble(folder, node=node, prefecture=prefecture, origin=origin)
+    write_private(folder / "public.json", json.dumps(asdict(keys.public()), indent=2, sort_keys=True).encode() + b"\n")
     return keys
+
+
+def tls_key(folder: Path) -> Ed25519PrivateKey:
+    """Return the key of the node's certificate. Raises KeyFault."""
+    return _ed25519(folder / "tls.key")
 
 
 def renew_log_key(folder: Path, origin: str) -> NodeKeys:
@@ -149,15 +172,17 @@ def renew_log_key(folder: Path, origin: str) -> NodeKeys:
         raise KeyFault(str(folder), "mismatch", f"{origin} is no other epoch of {public.origin}")
     for name in ("log.key", "public.json"):
         (folder / name).unlink()
-    _write(folder / "log.key", _pem(Ed25519PrivateKey.generate()))
+    write_private(folder / "log.key", _pem(Ed25519PrivateKey.generate()))
     keys = _assemble(folder, node=public.node, prefecture=public.prefecture, origin=origin)
-    _write(folder / "public.json", json.dumps(asdict(keys.public()), indent=2, sort_keys=True).encode() + b"\n")
+    write_private(folder / "public.json", json.dumps(asdict(keys.public()), indent=2, sort_keys=True).encode() + b"\n")
     return keys
 
 
 def load_identity(folder: Path) -> NodeKeys:
     """Read the identity of a node. Raises KeyFault and names the file."""
     public = load_public(folder / "public.json")
+    for name in ("tls.crt", "ca.crt"):
+        _read(folder / name)
     keys = _assemble(folder, node=public.node, prefecture=public.prefecture, origin=public.origin)
     if keys.public() != public:
         raise KeyFault(str(folder), "mismatch", "public.json is of other keys")
@@ -178,8 +203,6 @@ def load_public(path: Path) -> PublicIdentity:
 
 def _assemble(folder: Path, *, node: str, prefecture: str, origin: str) -> NodeKeys:
     base = name_base(origin)
-    for name in ("tls.crt", "ca.crt"):
-        _read(folder / name)
     tls = _ed25519(folder / "tls.key")
     return NodeKeys(
         folder=folder,
@@ -232,7 +255,8 @@ def _read(path: Path) -> bytes:
         raise KeyFault(str(path), "unreadable", str(error)) from error
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600 that must be new. Raises KeyFault."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:

@@ -48,6 +48,7 @@ class Trust:
         self.crl: Crl | None = None
         self.damaged = ""  # what is wrong with the file on disk
         self.refused: dict[str, str] = {}  # enrolled peers that were refused at their last try, and why
+        self.new_keys: set[str] = set()  # enrolled peers that came with a valid certificate of a key that is not pinned
         self.reload()
 
     def judge(self, der: bytes | None) -> Ruling:
@@ -58,11 +59,20 @@ class Trust:
         ruling = judge(leaf, self._enrolled(leaf.node), self.crl, self._now_ms())
         if self.crl is None and self.damaged:
             ruling = replace(ruling, reach=Reach.NOTHING, why="crl-damaged")
-        if ruling.reach is Reach.NOTHING and self._enrolled(leaf.node) is not None:
-            self.refused[leaf.node] = ruling.why
-        else:
-            self.refused.pop(leaf.node, None)
+        self._note(leaf, ruling)
         return ruling
+
+    def _note(self, leaf: Leaf, ruling: Ruling) -> None:
+        """Keep what people are told of enrolled peers, and of nobody else: a stranger cannot fill anything."""
+        enrolled = self._enrolled(leaf.node)
+        if enrolled is None:
+            return
+        self.refused.pop(leaf.node, None)
+        self.new_keys.discard(leaf.node)
+        if ruling.reach is Reach.NOTHING:
+            self.refused[leaf.node] = ruling.why
+        elif enrolled.pins and leaf.key not in enrolled.pins:
+            self.new_keys.add(leaf.node)
 
     def own_state(self, der: bytes) -> Ruling:
         """Return how a neighbour would judge the node's own certificate by the CRL in hand."""
@@ -89,6 +99,10 @@ class Trust:
         fresh.replace(self._file)
         self.reload()
         return True
+
+    def renewed(self) -> None:
+        """The own certificate is another: connections are made anew with it."""
+        self.version += 1
 
     def reload(self) -> bool:
         """Take up what another process has put on disk; True where it did. What is damaged or older changes nothing."""

@@ -26,6 +26,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "crl-stale": ("吊销名单已过期", "宽限七日内照常。接通上级后自动更新，或用 erhai trust crl 导入。"),
     "crl-overdue": ("没有有效的吊销名单", "只与登记过密钥的节点往来。请用 erhai trust crl 导入上级新签发的名单。"),
     "crl-damaged": ("吊销名单文件损坏", "请用 erhai trust crl 重新导入。"),
+    "renewal-refused": ("换发证书未成：{detail}", "请联系上级登记处。更换过密钥的节点须重新登记。"),
     "crl-refused": ("{node} 给出的吊销名单不可信", "请报告上级：名单不是上级签发的，或同一编号有两份。"),
     "second-announcer": (
         "有人冒用 {node} 的名称广播",
@@ -38,6 +39,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "已连接的邻机不受影响。请查找网络上的陌生设备，或在设置中写明邻机地址。",
     ),
     "discovery-down": ("室内网络不能广播，找不到未写明地址的邻机", "请检查网线和交换机，或在设置中写明邻机地址。"),
+    "peer-new-key": (
+        "{node} 换了密钥",
+        "证书是上级签发的，密钥与名册不同。若该机刚重新登记，请安装新名册；否则立即向上级核实。",
+    ),
     "peer-refused": ("已拒绝 {node}：{detail}", "请向上级核实该节点；不要为它更改本机设置。"),
 }
 

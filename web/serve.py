@@ -31,6 +31,7 @@ from sync.follow import pull_log
 from sync.lanes import Lane, Lanes
 from sync.link import PeerLink
 from sync.note import VerifierKey
+from sync.office import Office
 from sync.receiver import Route
 from sync.replicate import Push, RemoteNode, push_log
 from sync.status import LinkState
@@ -65,6 +66,8 @@ class Replication:
         ca = (keys.folder / "ca.crt").read_bytes()
         self._epochs = Epochs(node, trust, ca)
         self._trust = trust
+        self.server_context, self._client_context = keys.server_context(), keys.client_context()
+        self._office = None if settings.authority is None else Office(settings.authority)
         self.sync = SyncNode(
             db=node.store,
             cosigner=keys.cosigner,
@@ -124,7 +127,13 @@ class Replication:
 
     def _trust_routes(self) -> tuple[Route, ...]:
         trust = self._node.keys.judge
-        return () if trust is None else TrustPort(trust).routes
+        return () if trust is None else TrustPort(trust, self._office).routes
+
+    def _renewed(self) -> None:
+        """Handshakes from now on show the new certificate; contexts are the same."""
+        folder = self._node.keys.folder
+        for context in (self.server_context, self._client_context):
+            context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
 
     def _link(self, peer: Peer, lane: Lane = Lane.ENTRIES) -> PeerLink:
         keys = self._node.keys
@@ -132,7 +141,7 @@ class Replication:
             url=peer.url,
             node=peer.name,
             prefecture=keys.prefecture,
-            context=keys.client_context(),
+            context=self._client_context,
             lanes=self._lanes.setdefault(peer.name, Lanes(peer.cap_kbit_s)),
             lane=lane,
             whereabouts=self._discovery,
@@ -294,7 +303,7 @@ class Replication:
         trust = self._node.keys.judge
         if trust is not None:
             links = tuple((peer, self._link(peer)) for peer in self._node.settings.peers if self._dials(peer))
-            keeper = TrustKeeper(self._node, trust, links)
+            keeper = TrustKeeper(self._node, trust, links, office=self._office, renewed=self._renewed)
             keeper.discovery = self._discovery
             self._running.append(asyncio.create_task(keeper.run()))
         if self._discovery is not None:
@@ -333,7 +342,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     try:
         await sync_runner.setup()
         await TCPSite(
-            sync_runner, settings.sync_host, settings.sync_port, ssl_context=node.keys.server_context()
+            sync_runner, settings.sync_host, settings.sync_port, ssl_context=replication.server_context
         ).start()
         await pages_runner.setup()
         await TCPSite(pages_runner, settings.pages_host, settings.pages_port).start()

@@ -58,8 +58,8 @@ async def test_a_revoked_neighbour_is_refused_and_both_bars_say_so_in_their_own_
         await until(lambda: {status.why for status in a.peer_status()} >= {"peer-certificate"})
         await until(lambda: {status.why for status in b.peer_status()} >= {"own-certificate"})
         await until(lambda: a.trust_alarms and b.trust_alarms)
-        assert "本机不接受邻机：邻机证书已吊销" in bar_of(a, None, live=False).neighbours
-        assert "邻机不接受本机：本机证书已吊销" in bar_of(b, None, live=False).neighbours
+        await until(lambda: "本机不接受邻机：邻机证书已吊销" in bar_of(a, None, live=False).neighbours)
+        await until(lambda: "邻机不接受本机：本机证书已吊销" in bar_of(b, None, live=False).neighbours)
         assert [row.line for row in alarm_rows(a.trust_alarms)] == [f"已拒绝 {CODES['b']}：证书已吊销"]
         assert "本机证书已被吊销" in [row.line for row in alarm_rows(b.trust_alarms)]
 

@@ -91,6 +91,16 @@ async def test_a_pinned_name_with_an_expired_certificate_of_another_key_is_refus
     assert a.trust.refused == {"b": "expired"}
 
 
+async def test_a_valid_certificate_of_a_key_that_is_not_pinned_is_served_and_told(room: Room) -> None:
+    a, b = await room.node("a"), await room.node("b")
+    a.take(room.ca, 1)
+    fresh = Ed25519PrivateKey.generate()
+    (b.keys.folder / "tls.key").write_bytes(fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    age(b.keys, room.ca, 0)
+    assert await asked(b.link_to(a.keys.public(), a.url)) == ""
+    assert (a.trust.new_keys, a.trust.refused) == ({"b"}, {})
+
+
 async def test_nothing_is_sent_to_a_peer_whose_certificate_does_not_count(room: Room) -> None:
     a, b = await room.node("a", pins=False), await room.node("b")
     serial = serial_of(b.keys)

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 V := .venv/bin
 
-.PHONY: setup setup-dev run test check fmt bench sim drills power line-drill lock clean vendor
+.PHONY: setup setup-dev run test check fmt bench sim drills power fuzz line-drill lock clean vendor
 .DEFAULT_GOAL := help
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
@@ -53,6 +53,10 @@ drills: setup-dev
 # Simulated power failures under SQLite and the fence; a seed that fails is played again with FIRST=<seed> N=25.
 power: setup-dev
 	$(V)/python -m tests.faults.power_drill $(or $(N),10000) $(or $(FIRST),0)
+
+# Damaged bytes into every decoder; a find is printed with its seed and bytes.
+fuzz: setup-dev
+	$(V)/python -m tests.fuzz.long_run $(or $(MINUTES),10) $(SEED)
 
 # A quarter of an hour: a thin, long, flapping, half-open line, and what it costs.
 line-drill: setup-dev

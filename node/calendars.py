@@ -50,7 +50,7 @@ def read_calendar(toml_bytes: bytes) -> Calendar:
         raise CalendarMalformed("file", f"is over {MAX_BYTES} bytes")
     try:
         data = tomllib.loads(toml_bytes.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CalendarMalformed("file", "is not TOML") from error
     return parse_calendar(data, hashlib.sha256(toml_bytes).digest())
 

@@ -5,12 +5,15 @@ The file is TOML, 0600: [[person]] no, name, role, seats, pin_hash (scrypt), lot
 
 import hashlib
 import hmac
+import re
 import secrets
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.domain.values import Actor, Role
+
+_PIN = re.compile(r"((?:[0-9a-f]{2})+\$[0-9a-f]{64})?", re.ASCII)
 
 
 @dataclass(eq=False)
@@ -61,14 +64,22 @@ def load_people(path: Path | None) -> dict[str, Person]:
         return {}
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PeopleFault(str(path), str(error)) from error
+    rows = table.get("person", [])
+    if not isinstance(rows, list):
+        raise PeopleFault(str(path), "person is no list of tables")
     people: dict[str, Person] = {}
-    for index, row in enumerate(table.get("person", [])):
+    for index, row in enumerate(rows):
+        where = f"{path}: person[{index}]"
+        if not isinstance(row, dict) or not all(isinstance(value, str) for value in row.values()):
+            raise PeopleFault(where, "is not a table of texts")
+        if not _PIN.fullmatch(row.get("pin_hash", "")):
+            raise PeopleFault(where, "pin_hash is not salt and digest in hex")
         try:
             person = Person(**{**row, "role": Role(row["role"])})
         except (TypeError, ValueError, KeyError) as error:
-            raise PeopleFault(f"{path}: person[{index}]", str(error)) from error
+            raise PeopleFault(where, str(error)) from error
         if person.no in people:
             raise PeopleFault(f"{path}: person[{index}]", f"number {person.no} appears twice")
         people[person.no] = person

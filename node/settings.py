@@ -136,7 +136,7 @@ def _peer(table: Any, index: int, *, discover: bool) -> Peer:
     for key in table:
         if key not in _PEER_KEYS:
             raise SettingsFault(f"{where}.{key}", "unknown key")
-    if table.get("kind") not in {"room", "prefecture", "county"}:
+    if table.get("kind") not in ("room", "prefecture", "county"):  # a tuple: the value may be a list
         raise SettingsFault(f"{where}.kind", "must be room, prefecture or county")
     # Counties dial the prefecture, never the other way: the extranet lets nothing in.
     # A room peer without an address is found on the room's network.
@@ -179,7 +179,7 @@ def _replica(table: Any, index: int, base: Path) -> Replica:
     if not isinstance(table, dict):
         raise SettingsFault(where, "must be a table")
     kind = table.get("kind")
-    if kind not in _REPLICA_NEEDS:
+    if not isinstance(kind, str) or kind not in _REPLICA_NEEDS:
         raise SettingsFault(f"{where}.kind", "must be file, sftp or s3")
     needs = _REPLICA_NEEDS[kind] | {"name", "path"}
     for key, value in table.items():
@@ -213,7 +213,7 @@ def parse_settings(text: str, base: Path) -> Settings:
     """Return the settings of a TOML text; relative paths are taken from `base`. Raises SettingsFault."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise SettingsFault("file", f"is not TOML: {error}") from error
     for key in table:
         if key not in _KNOWN:

@@ -217,7 +217,7 @@ def remembered_addresses(path: Path) -> dict[str, str]:
     """Return the addresses that were proven last, by node; a hint like any other, so a damaged file is none."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(table, dict):
         return {}

@@ -194,7 +194,7 @@ def load_public(path: Path) -> PublicIdentity:
     try:
         table = json.loads(_read(path))
         public = PublicIdentity(**table)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise KeyFault(str(path), "unreadable", str(error)) from error
     if not all(isinstance(value, str) for value in asdict(public).values()):
         raise KeyFault(str(path), "unreadable", "every field must be text")

@@ -122,7 +122,7 @@ async def acknowledged(folder: Path, seconds: float, rounds: int) -> dict[str, d
     found: dict[str, list[tuple[float, float, float, float]]] = {}
     for _ in range(rounds):
         for name, one in (("bare log", bare_log), ("full path", full_path)):
-            for count in (1, 32):
+            for count in (1, 64, 1_000):
                 base = bare_loop(folder, seconds / 2)
                 rate, latencies = await clients(count, seconds, one)
                 latencies.sort()

@@ -7,6 +7,7 @@ is mirrored, and checked against the tree. A repeated command_id answers with th
 import base64
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 
 import apsw
 
@@ -50,6 +51,7 @@ class Reach:
         return "已记录"
 
 
+@cache
 def origin_tag(origin: str) -> str:
     """Return four letters that name a log in receipt numbers (base32 of its SHA-256, without easily confused signs)."""
     return base64.b32encode(hashlib.sha256(origin.encode()).digest())[:4].decode()

@@ -219,12 +219,12 @@ class Store:
             self._release(group)
 
     def _commit(self, group: list[_Job]) -> None:
-        db = self._db
+        db, cursor = self._db, self._db.cursor()
         before = db.total_changes()
         try:
             db.execute("BEGIN IMMEDIATE")
             for job in group:
-                self._one(db, job)
+                self._one(db, cursor, job)
             self.before_commit(db)
             passing("before-commit")
             db.execute("COMMIT")
@@ -258,8 +258,8 @@ class Store:
             log_once(error, f"rolling back {self.path}")
 
     @staticmethod
-    def _one(db: apsw.Connection, job: _Job) -> None:
-        db.execute("SAVEPOINT job")
+    def _one(db: apsw.Connection, cursor: apsw.Cursor, job: _Job) -> None:
+        cursor.execute("SAVEPOINT job")
         passing("job-begun")
         try:
             job.result = job.fn(db)
@@ -267,8 +267,8 @@ class Store:
             raise
         except Exception as error:  # noqa: BLE001 - the caller gets it; only this job is undone
             job.error = error
-            db.execute("ROLLBACK TO job")
-        db.execute("RELEASE job")
+            cursor.execute("ROLLBACK TO job")
+        cursor.execute("RELEASE job")
 
     @staticmethod
     def _release(group: list[_Job]) -> None:

@@ -83,8 +83,12 @@ def of_lot(db: apsw.Connection, lot_code: str) -> list[IndexRow]:
 
 
 def origins_of(db: apsw.Connection, stream: str) -> list[str]:
-    """Return every log that has written to a stream, in name order."""
-    sql = "SELECT DISTINCT origin FROM entry_index WHERE stream = ? ORDER BY 1"
+    """Return every log that has written to a stream, in name order: one index step a log, however long the stream is."""
+    sql = (
+        "WITH RECURSIVE names (name) AS (SELECT MIN(origin) FROM entry_index WHERE stream = ?1 UNION ALL"
+        " SELECT (SELECT MIN(origin) FROM entry_index WHERE stream = ?1 AND origin > name) FROM names"
+        " WHERE name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL"
+    )
     return [row[0] for row in db.execute(sql, (stream,))]
 
 

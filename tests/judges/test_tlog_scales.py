@@ -9,8 +9,9 @@ from tlog_scales.tlog import Checkpoint as TheirCheckpoint
 from tlog_scales.tlog import ConsistencyProof, ConsistencyProofInvalid, InclusionProof, InclusionProofInvalid
 
 from sync.merkle import consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
+from sync.note import SignedNote, Signer
 from sync.proof import parse
-from tests.data.sample_log import LOG, WITNESSES, SampleLog, members
+from tests.data.sample_log import LOG, ORIGIN, WITNESSES, SampleLog, members
 
 SIZES = [1, 255, 256, 257, 65_536, 70_000]
 
@@ -90,3 +91,76 @@ def test_they_accept_what_a_receipt_holds(log, reader):
     checkpoint.verify(Vkey.from_string(str(LOG.vkey)))
     leaf = their_tiles.leaf_hash(log.bodies[index])
     InclusionProof(proof.index, checkpoint.size, list(proof.hashes)).check(leaf, checkpoint.root_hash)
+
+
+# -- planted damage --------------------------------------------------------------------------------------------------
+
+
+def flip(files, name, at):
+    data = bytearray(files[name])
+    data[at] ^= 1
+    files[name] = bytes(data)
+
+
+def judged(files):
+    """What a reader of ours would do with theirs: signatures, root, then every asked entry under its proof."""
+    reader = TilesReader(Files(files))
+    checkpoint = reader.get_checkpoint()
+    VkeySet(Vkey.from_string(str(LOG.vkey))).verify(checkpoint.signatures, checkpoint)
+    if reader.calculate_root_hash() != checkpoint.root_hash:
+        return "root"
+    for index in (0, 300, 599):
+        leaf = their_tiles.leaf_hash(reader.get_entry(index))
+        try:
+            reader.get_inclusion_proof(index, checkpoint.size).check(leaf, checkpoint.root_hash)
+        except InclusionProofInvalid:
+            return f"entry {index}"
+    return "ok"
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return members(SampleLog.of(600).bundle(proofs={}))
+
+
+def test_they_find_nothing_in_a_sound_log(sound):
+    assert judged(sound) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "found"),
+    [
+        ("tile/0/002.p/88", 87 * 32, "root"),
+        ("tile/1/000.p/2", 33, "root"),
+        ("tile/entries/002.p/88", -1, "entry 599"),
+        ("tile/0/000", 40, "entry 0"),  # its neighbour, in whose proof the hash stands
+    ],
+)
+def test_they_find_the_changed_byte(sound, name, at, found):
+    files = dict(sound)
+    flip(files, name, at)
+    assert judged(files) == found
+
+
+@pytest.mark.parametrize("name", ["tile/0/002.p/88", "tile/1/000.p/2", "tile/entries/001"])
+def test_they_name_the_missing_tile(sound, name):
+    files = {other: data for other, data in sound.items() if other != name}
+    level, n = {"tile/0/002.p/88": (0, 2), "tile/1/000.p/2": (1, 0), "tile/entries/001": (-1, 1)}[name]
+    with pytest.raises(RuntimeError, match=f"could not get tile at L={level}, N={n}"):
+        judged(files)
+
+
+def test_a_tile_under_the_name_of_another_width_is_not_read(sound):
+    files = dict(sound)
+    files["tile/0/002.p/87"] = files.pop("tile/0/002.p/88")
+    with pytest.raises(RuntimeError, match="could not get tile at L=0, N=2"):
+        judged(files)
+
+
+def test_a_foreign_signature_is_not_believed(sound):
+    files = dict(sound)
+    stranger = Signer.from_seed(ORIGIN, b"\x09" * 32)
+    note = SignedNote.parse(files["checkpoint"])
+    files["checkpoint"] = bytes(SignedNote(note.text, (stranger.sign(note.text),)))
+    checkpoint = TilesReader(Files(files)).get_checkpoint()
+    assert VkeySet(Vkey.from_string(str(LOG.vkey))).verify(checkpoint.signatures, checkpoint) == set()

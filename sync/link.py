@@ -19,6 +19,7 @@ import aiohttp
 
 from sync.certs import JudgedContext, PeerNotAdmitted, node_host
 from sync.lanes import PIECE, Lane, Lanes
+from sync.pace import Flow
 from sync.standing import WHY
 
 PROGRESS_TIMEOUT_S = 8
@@ -28,8 +29,13 @@ _SUSPECT_S = 2.5  # silence to what is sent again until a new connection is trie
 _LATE_S = 300.0  # how long it is remembered that a peer answers late
 _SEND_BUFFER = 256 * 1024
 _PULSE_S = 0.1  # how often the kernel is asked what was acknowledged
-# linux/tcp.h: packets sent again without an answer, packets in flight, bytes acknowledged, received, not sent
-_TCP_INFO = struct.Struct("2x B 21x I 92x Q Q 8x I")
+# linux/tcp.h: retransmits, snd_mss, unacked, bytes_acked, bytes_received, notsent_bytes, min_rtt, delivery_rate
+_TCP_INFO = struct.Struct("2x B 13x I 4x I 92x Q Q 8x I I 8x Q")
+_MAX_PACING_RATE = 47  # asm-generic/socket.h; bytes a second
+_UNPACED = 0xFFFF_FFFF
+_THIN = (
+    64_000  # bytes/s below which packets leave spaced out: a burst of them would not fit the queue before a thin line
+)
 _PACKET = 1_400
 _PIECE_S = 0.25  # of the observed rate: a piece is a TLS record, and the peer sees none of it before all of it is there
 _TELLING = 8 * 1024  # bytes from which on a body tells the rate
@@ -134,6 +140,7 @@ class PeerLink:
         self.outstanding = False  # whether anything was not acknowledged at the last look
         self.unheard = False  # whether something was sent again then, and not answered
         self._piece = _PACKET
+        self._flow = Flow()
         self._late = 0  # answers that were given up lately, all bytes being acknowledged
         self._late_s = 0.0  # when an answer was last late
         self._unconnected = 0  # dials in a row that were not answered
@@ -174,8 +181,8 @@ class PeerLink:
         return await self._request("PUT", path, limit=limit, body=body, headers=headers)
 
     async def drained(self, given: int) -> None:
-        """Return when `given` bodies were handed over and all of them has left this machine, acknowledged or not."""
-        while self.given < given or any(one.unsent for one in self._look()):  # noqa: ASYNC110 - the kernel sets no event
+        """Return when `given` bodies were handed over and what is left of them fills the line no more."""
+        while self.given < given or not all(one.leaving for one in self._look()):  # noqa: ASYNC110 - the kernel sets no event
             await asyncio.sleep(_PULSE_S / 5)
 
     async def _request(
@@ -310,9 +317,12 @@ class PeerLink:
         made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A connection that is given up takes along what the kernel still holds of it: the line is for the next one.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         for level, option, value in _KEEPALIVE:
             made.setsockopt(level, option, value)
         made.setblocking(False)
+        self._space(made)
         self._sockets[made] = (0, 0)
         return made
 
@@ -329,8 +339,18 @@ class PeerLink:
         self._sockets = {now.socket: (now.acked, now.received) for now in counts}
         self.outstanding = any(now.in_flight or now.unsent for now in counts)
         self.unheard = any(now.in_flight and now.repeated for now in counts)
-        self.lanes.acknowledged(self._lane, acked, asyncio.get_running_loop().time())
+        now_s = asyncio.get_running_loop().time()
+        self.lanes.acknowledged(self._lane, acked, now_s)
+        if self._flow.acknowledged(acked, now_s, waiting=any(now.unsent for now in counts)):
+            for one in self._sockets:
+                self._space(one)
         return acked + received > 0
+
+    def _space(self, one: socket.socket) -> None:
+        rate = self._flow.rate
+        if rate:
+            spaced = rate * 3 // 2 if rate < _THIN else _UNPACED
+            one.setsockopt(socket.SOL_SOCKET, _MAX_PACING_RATE, spaced.to_bytes(4, "little"))
 
     async def _pieces(self, body: bytes, pulse: "_Pulse") -> AsyncIterator[bytes]:
         step = min(self._piece, self.lanes.piece)
@@ -351,10 +371,19 @@ class _Counts:
 
     socket: Any
     repeated: int  # times the same packet was sent again, unanswered
+    packet: int  # bytes of a full one
     in_flight: int  # packets
     acked: int  # bytes since it was opened, as the two behind
     received: int
     unsent: int
+    round_trip_us: int  # the shortest
+    rate: int  # bytes a second
+
+    @property
+    def leaving(self) -> bool:
+        """Return whether all was sent, and what is not acknowledged is no more than the length of the line holds."""
+        holds = self.rate * self.round_trip_us * 3 // 2_000_000
+        return not self.unsent and self.in_flight * self.packet <= max(3 * self.packet, holds)
 
     @classmethod
     def of(cls, one: socket.socket) -> "_Counts":

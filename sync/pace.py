@@ -64,3 +64,45 @@ class Pace:
     def _per_s(self, amount: int) -> int:
         seconds = sum(one.seconds for one in self._recent)
         return int(amount / max(seconds, 0.001)) if self._recent else 0
+
+
+class Flow:
+    """The rate at which a line takes bytes while more of them wait: the best two seconds of the last thirty."""
+
+    WINDOW_S = 2.0
+    MEMORY_S = 30.0
+    _GAP_S = 0.5  # nobody looked for so long: nothing was being sent
+
+    def __init__(self) -> None:
+        """Start without knowing anything."""
+        self._began_s: float | None = None
+        self._looked_s = 0.0
+        self._bytes = 0
+        self._windows: deque[tuple[float, int]] = deque()
+
+    def acknowledged(self, size: int, now_s: float, *, waiting: bool) -> bool:
+        """Count bytes acknowledged since the last look; return whether the rate may be another one now.
+
+        `waiting` tells whether bytes wait to be sent: else it is not the line that sets the rate.
+        """
+        if not waiting:
+            self._began_s = None
+            return False
+        if self._began_s is None or now_s - self._looked_s > self._GAP_S:
+            self._began_s, self._bytes = now_s, 0
+        else:
+            self._bytes += size
+        self._looked_s = now_s
+        span_s = now_s - self._began_s
+        if span_s < self.WINDOW_S:
+            return False
+        self._windows.append((now_s, int(self._bytes / span_s)))
+        while self._windows[0][0] < now_s - self.MEMORY_S:
+            self._windows.popleft()
+        self._began_s, self._bytes = now_s, 0
+        return True
+
+    @property
+    def rate(self) -> int:
+        """Return bytes a second; 0 while it is not known."""
+        return max((rate for _, rate in self._windows), default=0)

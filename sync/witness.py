@@ -140,13 +140,15 @@ def take_checkpoint(
 
 
 def keep_promise(db: apsw.Connection, log_id: int, checkpoint: Checkpoint, note: bytes) -> None:
-    """Record a verified checkpoint that continues what is held; it and the newest are kept, however many never fill."""
+    """Record a verified checkpoint that continues what is held; it, the next to be filled and the newest stay."""
     db.execute(
         "INSERT OR IGNORE INTO promises (log_id, size, root, note) VALUES (?, ?, ?, ?)",
         (log_id, checkpoint.size, checkpoint.root, note),
     )
     db.execute(
-        "DELETE FROM promises WHERE log_id = ?1 AND size != ?2 AND size NOT IN"
+        "DELETE FROM promises WHERE log_id = ?1 AND size != ?2 AND size !="
+        " (SELECT MIN(p.size) FROM promises p JOIN logs USING (log_id) WHERE log_id = ?1 AND p.size > checkpoint_size)"
+        " AND size NOT IN"
         " (SELECT size FROM promises WHERE log_id = ?1 ORDER BY size DESC LIMIT ?3)",
         (log_id, checkpoint.size, _PROMISES),
     )

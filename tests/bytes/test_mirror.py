@@ -341,4 +341,75 @@ def test_promises_that_never_fill_do_not_pile_up() -> None:
     log = open_log(db, ORIGIN)
     for size in range(1, 100):
         keep_promise(db, log.log_id, honest().at(size), honest().note(size))
-    assert sorted(held_of(db, ORIGIN).promises) == list(range(84, 100))
+    assert sorted(held_of(db, ORIGIN).promises) == [1, *range(84, 100)], "the newest, and the next that can be filled"
+
+
+# -- a relay that knows less than the mirror was promised -------------------------------------------------------------
+
+
+def test_a_relay_may_bring_an_older_checkpoint_that_continues_the_entries() -> None:
+    """The log promised 900 and died; a neighbour holds 600 of them."""
+    db, log = fresh(), honest()
+    offer(db, log, 0, 300)
+    assert upload(db, log.packages(0, 300), 0, 300).status == 200
+    assert offer(db, log, 300, 900).status == 200
+    assert offer(db, log, 0, 600, owner=False).status == 409
+    assert offer(db, log, 300, 600, owner=False).status == 200
+    assert upload(db, log.packages(300, 600), 300, 600).status == 200
+    assert upload(db, log.packages(600, 900), 600, 900).status == 200
+    assert stored(db) == log.bodies[:900]
+    assert misbehaviours(db) == ()
+
+
+def test_the_log_itself_is_told_that_it_went_back() -> None:
+    db, log = fresh(), honest()
+    offer(db, log, 0, 900)
+    answer = offer(db, log, 0, 600, owner=True)
+    assert (answer.status, decode_size(answer.body)) == (409, 900)
+
+
+def test_a_witness_takes_no_older_checkpoint_from_anybody() -> None:
+    db, log = fresh(), honest()
+    offer(db, log, 0, 900, witness=WITNESS)
+    assert offer(db, log, 0, 600, owner=False, witness=WITNESS).status == 409
+
+
+def test_a_relay_cannot_spoil_an_honest_log_with_a_bad_proof_of_an_older_checkpoint() -> None:
+    db, log = fresh(), honest()
+    offer(db, log, 0, 300)
+    upload(db, log.packages(0, 300), 0, 300)
+    offer(db, log, 300, 900)
+    spoiled = AddCheckpoint(300, (bytes(32),), log.note(600))
+    answer = take_checkpoint(db, spoiled, log.opened(600), shown_by="b", owner=False, witness=None, now_ms=NOW_MS)
+    assert answer.status == 422
+    assert misbehaviours(db) == ()
+    assert held_of(db, ORIGIN).frozen is None
+
+
+def test_another_history_by_way_of_a_relay_is_never_mixed_with_the_promised_one() -> None:
+    """The log's key signed 900 of one history and 600 of another: what is stored stays one of them, whole."""
+    db, log, other = fresh(), honest(), forked()
+    offer(db, log, 0, 300)
+    upload(db, log.packages(0, 300), 0, 300)
+    offer(db, log, 300, 900)
+    assert offer(db, other, 300, 600, owner=False).status == 200
+    assert upload(db, other.packages(300, 600), 300, 600).status == 200
+    assert upload(db, log.packages(600, 900), 600, 900).status == 422
+    assert stored(db) == other.bodies[:600]
+    assert offer(db, log, 600, 900, owner=False).status == 409
+    take_checkpoint(db, log.grow(300, 600), log.opened(600), shown_by="a", owner=True, witness=None, now_ms=NOW_MS)
+    assert held_of(db, ORIGIN).frozen == "two-branches"
+
+
+def test_entries_stored_meanwhile_are_skipped_only_where_they_are_the_same() -> None:
+    db, log, other = fresh(), honest(), forked()
+    offer(db, log, 0, 300)
+    upload(db, log.packages(0, 300), 0, 300)
+    offer(db, log, 300, 900)
+    late = Checked(log.at(900), 300, leading_of(db, ORIGIN, 300))
+    for package in log.packages(300, 900)[:2]:
+        late.take(package)
+    offer(db, other, 300, 600, owner=False)
+    upload(db, other.packages(300, 600), 300, 600)
+    assert store_upload(db, late.verified(), cosigner=MIRROR, now_ms=NOW_MS).status == 409
+    assert stored(db) == other.bodies[:600]

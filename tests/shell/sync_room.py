@@ -75,10 +75,10 @@ class RoomNode:
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self._runner = AppRunner(sync_app(self.sync), access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
-        site = TCPSite(self._runner, "127.0.0.1", port, ssl_context=self.keys.server_context())
+        site = TCPSite(self._runner, host, port, ssl_context=self.keys.server_context())
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -8,6 +8,7 @@ V := .venv/bin
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
 	@echo "make check         lint, types, contracts   make bench  speed against peers    make fmt   format"
+	@echo "make line-drill    a thin, flapping, half-open line for a quarter of an hour"
 	@echo "make sim SEEDS=n [FIRST=k] [TRACE=1]         n courses of crashes, cuts and lies, each by its seed"
 
 setup: .venv/.setup-run

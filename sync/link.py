@@ -82,9 +82,6 @@ class Reply:
         said = self.body[:64].decode("ascii", "replace").strip()
         if self.status == 403 and said.removeprefix("certificate: ") in WHY:
             return LinkFault("own-certificate", said.removeprefix("certificate: "))
-        said = self.body[:64].decode("ascii", "replace").strip()
-        if self.status == 403 and said.removeprefix("certificate: ") in WHY:
-            return LinkFault("own-certificate", said.removeprefix("certificate: "))
         if self.status in {429, 503}:
             return LinkFault("busy", self.text(), self.retry_after_s)
         if self.status in {403, 404, 413, 422, 507}:

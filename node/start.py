@@ -23,6 +23,7 @@ from node.places import ADDRESSES, BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
 from node.profiles_loader import load_profiles
 from node.recorder import DIGEST_SCHEMA, NodeFault, Recorder
 from node.recover import Recovery
+from node.remembered import ask_cosigned, take_all_back
 from node.room_key import load_room_key
 from node.settings import Settings
 from node.store import Store, connect
@@ -120,8 +121,12 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
     finish_epoch(settings.data)
     now = current(found_before(settings))
     keys = load_judged(now)
-    seen, sizes = await asyncio.gather(seen_by_peers(now, keys), sizes_of_neighbours(now, keys))
+    seen, sizes, cosigned = await asyncio.gather(
+        seen_by_peers(now, keys), sizes_of_neighbours(now, keys), ask_cosigned(now, keys)
+    )
     node = open_node(settings, seen=seen)
+    if cosigned:
+        await node.store.write(lambda db: take_all_back(db, cosigned, node.clock.now().at_ms))
     node.awaited = Awaited(sizes)
     if healing and node.stopped is not None:
         await Recovery(node).attempt()

@@ -255,8 +255,12 @@ class Pull(Task):
         if not verified.bodies and verified.start < verified.promise.size:
             return
         answer = await self._db.write(
-            lambda db: store_upload(db, verified, cosigner=self._cosigner, now_ms=self._now_ms())
+            lambda db: store_upload(
+                db, verified, cosigner=self._cosigner, shown_by=self._link.node, now_ms=self._now_ms()
+            )
         )
+        if answer.status == 403:
+            raise Tampered(Problem.TWO_BRANCHES, self._origin, detail=answer.body.decode().strip())
         if answer.status not in {200, 202}:
             raise LinkFault("busy", "the copy was changed meanwhile")
         self._stored(self._origin)

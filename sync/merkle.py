@@ -139,6 +139,17 @@ def tree_root(reader: HashReader, size: int) -> bytes:
     return subtree_hash(reader, 0, size)
 
 
+def frontier_of(reader: HashReader, size: int) -> Frontier:
+    """Return the frontier of the tree of `size` leaves."""
+    roots: list[bytes] = []
+    start = 0
+    while start < size:
+        width = 1 << ((size - start).bit_length() - 1)
+        roots.append(subtree_hash(reader, start, start + width))
+        start += width
+    return Frontier(size, tuple(roots))
+
+
 def is_subtree(start: int, end: int) -> bool:
     """Tell whether [start, end) is a subtree: `start` divides by the smallest power of two that holds the range."""
     return 0 <= start < end and start % (1 << (end - start - 1).bit_length()) == 0
@@ -193,6 +204,21 @@ def verify_subtree(  # noqa: PLR0917 - the order of the specification: range, it
     if part != subtree or whole != root:
         expected, got = (root, whole) if part == subtree else (subtree, part)
         raise Tampered(Problem.WRONG_PROOF, seq=start, expected=expected.hex(), got=got.hex())
+
+
+def left_of(start: int, size: int, proof: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return those hashes of a proof, verified before, that make up [0, start): the frontier of that tree, largest first."""
+    found: list[bytes] = []
+    low, high, at = 0, size, len(proof)
+    while low < start:
+        at -= 1
+        split = low + _split(high - low)
+        if start >= split:
+            found.append(proof[at])
+            low = split
+        else:
+            high = split
+    return tuple(found)
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:

@@ -3,20 +3,22 @@
 A package of up to 256 entries is believed because its proof leads to the root of a checkpoint that the log has signed and
 that continues everything recorded before; who brings it does not matter. Packages of one request are stored in one
 transaction, which also makes the cosignature when the upload is complete; it leaves after the commit. The only state is
-the receiver's: checkpoints promised, and the next entry.
+the receiver's: checkpoints promised, and the next entry. A relay may bring a promise that an older one does not prove (the
+log's own node is dead); so every upload is also held against the entries that are here already.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import apsw
 
 from sync.checkpoint import Checkpoint
-from sync.log import TableHashes, open_log
-from sync.merkle import Frontier, leaf_hash, node_hash, verify_subtree
+from sync.log import TableHashes, head, open_log
+from sync.merkle import Frontier, frontier_of, leaf_hash, left_of, node_hash, tree_root, verify_subtree
 from sync.note import Signer
+from sync.tampered import Problem
 from sync.wire import INFO_TYPE, PACKAGE, EntriesHead, MirrorInfo, Package, encode_lines
-from sync.witness import Answer, cosign, frozen_because, refuse
+from sync.witness import Answer, Misbehaviour, cosign, frozen_because, keep_evidence, refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +69,50 @@ class Verified:
     leaves: Sequence[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What is held of a log below one entry: leaf hashes from that entry rounded down to 256 on, and the tree up to there."""
+
+    leading: Sequence[bytes] = ()
+    tree: Frontier = field(default_factory=Frontier)
+
+
+@dataclass(eq=False)
+class AnotherBranch(Exception):
+    """Entries that belong to the promise, in a tree that does not continue the entries held here: its log has forked."""
+
+    promise: Checkpoint
+
+
 class Checked:
     """The entries of one upload, taken package by package, each verified on its own. Pure.
 
-    What was taken is an exact part of the log from `start` on, whatever comes after.
+    What was taken is an exact part of the log from `start` on, whatever comes after; and all that is held before it is too,
+    because the proof of the first package passes by every part of the tree that lies before.
     """
 
-    def __init__(self, promise: Checkpoint, start: int, leading: Sequence[bytes]) -> None:
-        """`leading` are the leaf hashes held from `start` rounded down to 256 up to `start`."""
-        if len(leading) != start % PACKAGE:
-            raise ValueError(f"{len(leading)} leading hashes for entry {start}")
+    def __init__(self, promise: Checkpoint, start: int, before: Before) -> None:
+        """`before` is what is held below `start`."""
+        if len(before.leading) != start % PACKAGE or before.tree.size != start - start % PACKAGE:
+            raise ValueError(f"{len(before.leading)} leaves and a tree of {before.tree.size} before entry {start}")
         self.received = 0  # packages
         self.size_bytes = 0
         self._promise = promise
         self._start = start
         self._bodies: list[bytes] = []
         self._leaves: list[bytes] = []
-        self._leading: Sequence[bytes] = leading
+        self._leading: Sequence[bytes] = before.leading
+        self._tree = before.tree
 
     def take(self, package: Package) -> None:
-        """Verify a package and keep its entries. Raises Tampered (wrong-proof) and keeps nothing of it."""
+        """Verify a package and keep its entries. Raises Tampered (wrong-proof) or AnotherBranch and keeps nothing of it."""
         leaves = [leaf_hash(entry) for entry in package.entries]
         row = [*self._leading, *leaves]
         span = package.span
-        verify_subtree(span.aligned, span.end, _root(row), self._promise.size, self._promise.root, package.proof)
+        promise = self._promise
+        verify_subtree(span.aligned, span.end, _root(row), promise.size, promise.root, package.proof)
+        if not self.received and left_of(span.aligned, promise.size, package.proof) != self._tree.hashes:
+            raise AnotherBranch(promise)
         self._leading = ()
         self._bodies += package.entries
         self._leaves += leaves
@@ -128,10 +150,38 @@ def leading_of(db: apsw.Connection, origin: str, start: int) -> Sequence[bytes]:
     return TableHashes(db, origin).hashes(0, aligned, start) if aligned < start else ()
 
 
-def store_upload(db: apsw.Connection, verified: Verified, *, cosigner: Signer, now_ms: int) -> Answer:
+def before(db: apsw.Connection, origin: str, start: int) -> Before:
+    """Return what is held below `start`. Raises LogFault where some of it is missing."""
+    return Before(leading_of(db, origin, start), frontier_of(TableHashes(db, origin), start - start % PACKAGE))
+
+
+def freeze_forked(db: apsw.Connection, promise: Checkpoint, *, shown_by: str, now_ms: int) -> Answer:
+    """Accept nothing more of a log whose entries here and a promise exclude each other, and keep what its key has signed of
+    both: the checkpoints that cover the entries here, beside the promise. Inside the caller's transaction.
+    """
+    log = open_log(db, promise.origin)
+    reader = TableHashes(db, promise.origin)
+    query = "SELECT size, root, note FROM promises WHERE log_id = ? ORDER BY size DESC"
+    signed = [(Checkpoint(promise.origin, row[0], row[1]), bytes(row[2])) for row in db.execute(query, (log.log_id,))]
+    shown = next((note for one, note in signed if one == promise), b"")
+    stored = head(db, promise.origin)
+    notes = [] if stored.checkpoint is None else [stored.checkpoint]
+    notes += [note for one, note in signed if one.size <= log.size and tree_root(reader, one.size) == one.root]
+    if stored.checkpoint_size < log.size:  # a part of a checkpoint that is still to be filled is here: it may be any
+        notes += [note for one, note in signed if one.size > log.size]
+    for held in dict.fromkeys(note for note in notes if note != shown):
+        found = Misbehaviour(promise.origin, Problem.TWO_BRANCHES, held, shown, b"", shown_by, now_ms)
+        keep_evidence(db, found, freeze=True)
+    return refuse(403, f"frozen: {Problem.TWO_BRANCHES}")
+
+
+def store_upload(
+    db: apsw.Connection, verified: Verified, *, cosigner: Signer, shown_by: str = "", now_ms: int
+) -> Answer:
     """Store what was verified and answer, inside the caller's transaction.
 
-    Entries that another upload has stored in the meantime are skipped where they are the same.
+    Entries that another upload has stored in the meantime are skipped where they are the same. Where they are not, or a
+    tree stored beyond the promise does not contain it, the log has two branches: both were signed.
     """
     promise = verified.promise
     log = open_log(db, promise.origin)
@@ -144,7 +194,7 @@ def store_upload(db: apsw.Connection, verified: Verified, *, cosigner: Signer, n
     if both and list(both) != list(
         TableHashes(db, promise.origin).hashes(0, verified.start, verified.start + len(both))
     ):
-        return conflict(held_of(db, promise.origin), promise.size)
+        return freeze_forked(db, promise, shown_by=shown_by, now_ms=now_ms)
     log.extend(verified.bodies[skip:], verified.leaves[skip:])
     log.flush()
     held = held_of(db, promise.origin)
@@ -154,9 +204,21 @@ def store_upload(db: apsw.Connection, verified: Verified, *, cosigner: Signer, n
         return Answer(202, bytes(held.info(promise.size)), INFO_TYPE)
     if promise.size < held.mirrored:
         return conflict(held, promise.size)
+    if promise.size < _cosigned(db, log.log_id, cosigner):
+        return Answer(409, bytes(MirrorInfo(max(held.promises), held.next_entry)), INFO_TYPE)
     row = db.execute("SELECT note FROM promises WHERE log_id = ? AND size = ?", (log.log_id, promise.size)).fetchone()
     if row is None:  # superseded by many newer ones since the request was judged
         return conflict(held, promise.size)
+    added = len(verified.bodies) > skip  # then a wrong root is a fault of this machine, and `store_checkpoint` says so
+    if not added and tree_root(TableHashes(db, promise.origin), promise.size) != promise.root:
+        return freeze_forked(db, promise, shown_by=shown_by, now_ms=now_ms)
     log.store_checkpoint(row[0])
     db.execute("DELETE FROM promises WHERE log_id = ? AND size < ?", (log.log_id, promise.size))
     return Answer(200, encode_lines([cosign(db, log.log_id, promise, cosigner, now_ms)]))
+
+
+def _cosigned(db: apsw.Connection, log_id: int, cosigner: Signer) -> int:
+    """Return the size that was last cosigned here: of a mirror that was put back, possibly more than it holds."""
+    query = "SELECT MAX(size) FROM cosignatures WHERE log_id = ? AND cosigner = ?"
+    row = db.execute(query, (log_id, cosigner.name)).fetchone()
+    return 0 if row is None or row[0] is None else int(row[0])

@@ -28,7 +28,8 @@ from sync.certs import Judge
 from sync.checkpoint import open_checkpoint, read
 from sync.codec import pack
 from sync.log import LogFault, TableHashes, head, origins, read_bodies
-from sync.mirror import Checked, held_of, judge_upload, leading_of, store_upload
+from sync.merkle import MAX_SIZE
+from sync.mirror import AnotherBranch, Checked, before, freeze_forked, held_of, judge_upload, store_upload
 from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
 from sync.succession import MAX_ENVELOPE, Statement, closed_beyond, open_envelope, take_succession
 from sync.supervise import log_once
@@ -78,7 +79,8 @@ class SyncNode:
     `trust` says which logs are mirrored; `allowed(peer, origin)` which peer may push which of them; `has_room` is false at
     the disk's watermark; `stored(origin)` is called after entries or a checkpoint of a log were committed, `heard(peer)`
     whenever an authenticated peer asks anything. `ca` (PEM) is who certifies nodes; `succeeded` is called after a peer's next
-    epoch was believed, and must bring it into `trust`; `introduce` returns the own successions, signed now.
+    epoch was believed, and must bring it into `trust`; `introduce` returns the own successions, signed now. `released(origin)`
+    is the size beyond which a log is not shown: of the own one, what the fence has not passed yet.
     """
 
     db: Database
@@ -92,6 +94,7 @@ class SyncNode:
     has_room: Callable[[], bool] = lambda: True
     heard: Callable[[str], None] = lambda _peer: None
     ca: bytes = b""
+    released: Callable[[str], int] = lambda _origin: MAX_SIZE
     succeeded: Callable[[Statement], None] = lambda _statement: None
     introduce: Callable[[], Awaitable[list[bytes]]] | None = None
     judge: Judge | None = None  # of the certificates of those who ask, at every request
@@ -320,7 +323,7 @@ async def _add_entries(node: SyncNode, ask: Ask, _match: re.Match[str]) -> Answe
     if not await _turn(node, upload.origin, reading):
         return refuse(429, "another upload of this log is under way")
     try:
-        answer = await _upload(node, reader, upload, chunks)
+        answer = await _upload(node, reader, upload, chunks, ask.peer)
     finally:
         del node.uploading[upload.origin]
         reading.over.set()
@@ -355,19 +358,24 @@ async def _turn(node: SyncNode, origin: str, reading: Reading) -> bool:
 
 
 async def _upload(
-    node: SyncNode, reader: EntriesReader, upload: wire.EntriesHead, chunks: AsyncIterator[bytes]
+    node: SyncNode, reader: EntriesReader, upload: wire.EntriesHead, chunks: AsyncIterator[bytes], peer: str
 ) -> Answer:
     held = await node.db.read(lambda db: held_of(db, upload.origin))
     verdict = judge_upload(upload, held)
     if isinstance(verdict, Answer):
         return verdict
-    leading = await node.db.read(lambda db: leading_of(db, upload.origin, upload.start))
-    checked = Checked(verdict, upload.start, leading)
-    problem = await _receive(reader, checked, chunks)
+    checked = Checked(verdict, upload.start, await node.db.read(lambda db: before(db, upload.origin, upload.start)))
+    try:
+        problem = await _receive(reader, checked, chunks)
+    except AnotherBranch as forked:
+        promise = forked.promise
+        answer = await node.db.write(lambda db: freeze_forked(db, promise, shown_by=peer, now_ms=node.now_ms()))
+        node.stored(upload.origin)
+        return answer
     if problem is not None and not checked.received:
         return problem
     answer = await node.db.write(
-        lambda db: store_upload(db, checked.verified(), cosigner=node.cosigner, now_ms=node.now_ms())
+        lambda db: store_upload(db, checked.verified(), cosigner=node.cosigner, shown_by=peer, now_ms=node.now_ms())
     )
     node.stored(upload.origin)
     return problem if problem is not None and problem.status == 422 else answer
@@ -406,11 +414,13 @@ async def _origin(node: SyncNode, match: re.Match[str]) -> str | None:
 
 async def _checkpoint(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
     origin = await _origin(node, match)
-    return refuse(404, "no such log") if origin is None else await node.db.read(lambda db: _served(db, origin))
+    return refuse(404, "no such log") if origin is None else await node.db.read(lambda db: _served(node, db, origin))
 
 
-def _served(db: apsw.Connection, origin: str) -> Answer:
+def _served(node: SyncNode, db: apsw.Connection, origin: str) -> Answer:
     held = head(db, origin)
+    if held.checkpoint_size > node.released(origin):
+        return refuse(503, "not released yet")
     if held.checkpoint is None:
         return refuse(404, "no checkpoint yet")
     lines = [NoteSignature.parse(one.line) for one in held.cosignatures if one.size == held.checkpoint_size]
@@ -450,7 +460,8 @@ async def _tile(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
     tile = parse_tile_path(match["tile"])
 
     def find(db: apsw.Connection) -> Answer:
-        if tile.width > width_of(tile.level, tile.n, head(db, origin).checkpoint_size):
+        shown = min(head(db, origin).checkpoint_size, node.released(origin))
+        if tile.width > width_of(tile.level, tile.n, shown):
             return refuse(404, "not signed yet")
         start = tile.n * 256
         end = start + tile.width

@@ -19,7 +19,7 @@ from sync.checkpoint import Checkpoint, Opened, cosignatures, read
 from sync.lanes import Lane
 from sync.link import LinkFault, PeerLink, Reply
 from sync.log import Cosigned, TableHashes, add_cosignature, has_log, head
-from sync.merkle import consistency_proof, tree_root
+from sync.merkle import MAX_SIZE, consistency_proof, tree_root
 from sync.note import SignedNote, VerifierKey
 from sync.overtaken import disproof
 from sync.pace import Pace
@@ -30,6 +30,7 @@ from sync.task import Task
 from sync.upload import Upload
 from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo
 
+UNRELEASED_S = 0.005
 HERALD_S = 1.0  # between newer checkpoints while entries move; on a thin line four times what the last one took
 _DETOURS = (
     8  # uploads without progress that may end at another checkpoint than the offered one, when others push the log
@@ -92,6 +93,7 @@ class Push(Task):
         self.own: VerifierKey | None = None  # the key of this log where it is the node's own
         self.disproved: Callable[[Opened, str], Awaitable[None]] = _unheard
         self.introduce: Callable[[], Awaitable[list[bytes]]] | None = None  # successions that lead to this log
+        self.released: Callable[[], int] = lambda: MAX_SIZE  # of the own log, how far the fence is
         self.closed = False  # an earlier epoch of the node: a peer that holds more of it proves nothing bad
         self.more_there: Callable[[str], None] = lambda _peer: None
 
@@ -125,7 +127,7 @@ class Push(Task):
             raise
 
     async def _push_all(self) -> None:
-        mine = await self._db.read(self._mine)
+        mine = await self._mine()
         if mine is None or mine.cosigned >= mine.checkpoint.size:
             await self._probe(mine)
             self._show(LinkState.CURRENT, contact=True, behind=0)
@@ -138,10 +140,12 @@ class Push(Task):
             self._show(LinkState.SENDING, contact=True)
             at = self._next
             await self._upload(mine)
-            before, mine = mine, await self._db.read(self._mine)
+            before, mine = mine, await self._mine()
             moved = mine is None or mine.cosigned > before.cosigned or (self._next or 0) > (at or 0)
             detours = 0 if moved else detours + 1
             if detours > _DETOURS:
+                if self.own is None and mine is not None and (self._next or 0) >= mine.checkpoint.size:
+                    break  # it has all that is here, and has cosigned more before it lost a part: that comes from elsewhere
                 raise LinkFault("unexpected-answer", "the peer never completes a checkpoint")
         self._show(LinkState.CURRENT, contact=True, behind=0)
 
@@ -154,7 +158,15 @@ class Push(Task):
         state = LinkState.SENDING if status.state is LinkState.CURRENT else status.state
         self._show(state, status.detail, why=status.why, behind=max(self._newest - start, 0), bytes_behind=weight)
 
-    def _mine(self, db: apsw.Connection) -> _Mine | None:
+    async def _mine(self) -> _Mine | None:
+        """Return the log as it stands, once it may be shown: the fence is a moment behind the commit."""
+        while True:
+            mine = await self._db.read(self._stands)
+            if mine is None or mine.checkpoint.size <= self.released():
+                return mine
+            await asyncio.sleep(UNRELEASED_S)
+
+    def _stands(self, db: apsw.Connection) -> _Mine | None:
         held = head(db, self._origin) if has_log(db, self._origin) else None
         if held is None or held.checkpoint is None:
             return None
@@ -319,7 +331,7 @@ class Push(Task):
             await asyncio.sleep(pause_s)
             await self._grown.wait()
             self._grown.clear()
-            mine = await self._db.read(self._mine)
+            mine = await self._mine()
             if mine is None or mine.checkpoint.size <= (self._known or 0):
                 continue
             began_s = loop.time()
@@ -337,7 +349,7 @@ class Push(Task):
         if proof is None:
             return
         await self.disproved(proof, self._peer.node)
-        mine = await self._db.read(self._mine)
+        mine = await self._mine()
         got = 0 if mine is None else mine.checkpoint.size
         problem = Problem.ROLLED_BACK if proof.checkpoint.size > got else Problem.TWO_BRANCHES
         raise Tampered(

@@ -20,7 +20,7 @@ from sync.merkle import HashReader, subtree_proof
 from sync.pace import Answered, Pace
 from sync.receiver import Database
 from sync.tampered import Malformed
-from sync.wire import EntriesHead, MirrorInfo, Package, spans
+from sync.wire import PACKAGE, EntriesHead, MirrorInfo, Package, spans
 
 _BODY = 8 * 1024 * 1024  # bytes after which a request takes no further package
 _INLINE = 64 * 1024  # bytes that are packed without another thread
@@ -97,6 +97,7 @@ class Upload:
     async def _run(self, start: int | None) -> bool:
         # A request from the end carries no entry: it asks, and completes the checkpoint where nothing is missing.
         at = self._end if start is None else min(start, self._end)
+        whole = False
         while True:
             if not self._flights or (at < self._end and len(self._flights) < 2):
                 at = await self._launch(at)
@@ -108,6 +109,12 @@ class Upload:
                 await self._keep(reply.body)  # nothing is believed to have arrived before this is verified
                 await self._learn(first, self._end)
                 return True
+            if reply.status == 422 and first.batch.start % PACKAGE and not whole:
+                # The mirror's part of this package may be of another branch: it can tell once it has all of it.
+                whole = True
+                await self._drop()
+                at = first.batch.start - first.batch.start % PACKAGE
+                continue
             info = _info(reply)
             if info.pending != self._end:
                 return False

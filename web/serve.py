@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from aiohttp.web_runner import AppRunner, TCPSite
 
@@ -30,6 +31,7 @@ from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
 from sync.lanes import Lane, Lanes
 from sync.link import PeerLink
+from sync.merkle import MAX_SIZE
 from sync.note import VerifierKey
 from sync.office import Office
 from sync.receiver import Route
@@ -83,6 +85,7 @@ class Replication:
             heard=self._heard,
             judge=keys.judge,
             more_routes=BlobPort(node.blobs, self._wanted).routes + self._trust_routes(),
+            released=self._released,
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
         cosigners = {peer.name: VerifierKey.parse(peer.cosigner_vkey) for peer in settings.peers}
@@ -91,6 +94,7 @@ class Replication:
         for peer in dialled:
             push = self._push(peer, settings.origin)
             push.others = tuple(key for name, key in cosigners.items() if name != peer.name)
+            push.released = partial(self._released, settings.origin)
             push.own, push.disproved, push.introduce = keys.log_signer.vkey, self._disproved, self._epochs.introduce
             self._former(peer)
             self._push_blobs(peer)
@@ -214,6 +218,11 @@ class Replication:
 
     def _now_ms(self) -> int:
         return self._node.clock.now().at_ms
+
+    def _released(self, origin: str) -> int:
+        """Return the size beyond which nothing is shown of a log: of the own one, what the fence has passed."""
+        released = self._node.recorder.fence.state.released
+        return released.size if origin == released.origin else MAX_SIZE
 
     def _heard(self, peer: str) -> None:
         """A peer that asks us something is there: do not wait out the delay."""

@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 
 from sync.checkpoint import Checkpoint, Opened, open_checkpoint, sign
 from sync.log import LOG_SCHEMA, head, open_log, read_bodies
-from sync.merkle import EMPTY_ROOT, MemoryHashes, consistency_proof, leaf_hash, subtree_proof, tree_root
-from sync.mirror import Checked, Held, held_of, judge_upload, leading_of, store_upload
+from sync.merkle import (
+    EMPTY_ROOT,
+    Frontier,
+    MemoryHashes,
+    consistency_proof,
+    frontier_of,
+    leaf_hash,
+    left_of,
+    subtree_proof,
+    tree_root,
+)
+from sync.mirror import AnotherBranch, Before, Checked, Held, before, freeze_forked, held_of, judge_upload, store_upload
 from sync.note import COSIGNATURE, NoteSignature, Signer
 from sync.tampered import Problem, Tampered
 from sync.wire import AddCheckpoint, EntriesHead, MirrorInfo, Package, decode_lines, decode_size, spans
@@ -85,10 +95,12 @@ def upload(db: apsw.Connection, packages: list[Package], start: int, end: int) -
     verdict = judge_upload(EntriesHead(ORIGIN, start, end), held_of(db, ORIGIN))
     if isinstance(verdict, Answer):
         return verdict
-    checked = Checked(verdict, start, leading_of(db, ORIGIN, start))
+    checked = Checked(verdict, start, before(db, ORIGIN, start))
     try:
         for package in packages:
             checked.take(package)
+    except AnotherBranch as forked_log:
+        return freeze_forked(db, forked_log.promise, shown_by="a", now_ms=NOW_MS)
     except Tampered as tampered:
         if not checked.received:
             return Answer(422, str(tampered).encode())
@@ -250,7 +262,7 @@ def test_a_second_upload_of_the_same_entries_changes_nothing() -> None:
     assert isinstance(verdict, Checkpoint)
     racing = []
     for cut in (3, 5):
-        checked = Checked(verdict, 0, ())
+        checked = Checked(verdict, 0, Before())
         for package in honest().packages(0, SIZE)[:cut]:
             checked.take(package)
         racing.append(checked.verified())
@@ -406,10 +418,67 @@ def test_entries_stored_meanwhile_are_skipped_only_where_they_are_the_same() -> 
     offer(db, log, 0, 300)
     upload(db, log.packages(0, 300), 0, 300)
     offer(db, log, 300, 900)
-    late = Checked(log.at(900), 300, leading_of(db, ORIGIN, 300))
+    late = Checked(log.at(900), 300, before(db, ORIGIN, 300))
     for package in log.packages(300, 900)[:2]:
         late.take(package)
     offer(db, other, 300, 600, owner=False)
     upload(db, other.packages(300, 600), 300, 600)
-    assert store_upload(db, late.verified(), cosigner=MIRROR, now_ms=NOW_MS).status == 409
+    assert store_upload(db, late.verified(), cosigner=MIRROR, now_ms=NOW_MS).status == 403
     assert stored(db) == other.bodies[:600]
+    assert {(one.held, one.shown) for one in misbehaviours(db)} == {(other.note(600), log.note(900))}
+
+
+def relayed_branch(brought: int) -> apsw.Connection:
+    """The log's node has promised 620 of one branch and died; a relay brings another branch up to `brought`."""
+    db, log, other = fresh(), honest(), forked()
+    offer(db, log, 0, 256)
+    assert upload(db, log.packages(0, 256), 0, 256).status == 200
+    assert offer(db, log, 256, 620).status == 200
+    assert offer(db, other, 256, brought, owner=False).status == 200
+    assert upload(db, other.packages(256, brought), 256, brought).status == 200
+    return db
+
+
+@pytest.mark.parametrize("brought", [301, 310, 511, 512, 513, 600])
+@pytest.mark.parametrize("end", [620, 700, 1_100])
+def test_a_branch_that_a_relay_brought_is_found_out_when_the_other_goes_on(brought: int, end: int) -> None:
+    db, log, other = relayed_branch(brought), honest(), forked()
+    if end > 620:
+        assert offer(db, log, 620, end).status == 200
+    answer = upload(db, log.packages(brought, end), brought, end)
+    if answer.status == 422:  # the first package begins in the middle: the mirror cannot tell before it has all of it
+        start = brought - brought % 256
+        answer = upload(db, log.packages(start, end), start, end)
+    assert answer.status == 403
+    assert held_of(db, ORIGIN).frozen == "two-branches"
+    assert (other.note(brought), log.note(end)) in {(one.held, one.shown) for one in misbehaviours(db)}
+    assert stored(db) == other.bodies[:brought]
+
+
+def test_a_branch_of_which_only_a_part_arrived_is_found_out_too() -> None:
+    db, log, other = fresh(), honest(), forked()
+    offer(db, log, 0, 256)
+    upload(db, log.packages(0, 256), 0, 256)
+    offer(db, log, 256, 620)
+    offer(db, other, 256, 600, owner=False)
+    assert upload(db, other.packages(256, 600)[:1], 256, 600).status == 202
+    assert upload(db, log.packages(512, 620), 512, 620).status == 403
+    assert {(one.held, one.shown) for one in misbehaviours(db)} >= {(other.note(600), log.note(620))}
+    assert stored(db) == other.bodies[:512]
+
+
+def test_a_checkpoint_within_a_tree_of_the_other_branch_is_never_cosigned() -> None:
+    db, log, other = relayed_branch(600), honest(), forked()
+    keep_promise(db, open_log(db, ORIGIN).log_id, log.at(590), log.note(590))
+    db.execute("UPDATE logs SET checkpoint_size = 256, checkpoint = ?", (log.note(256),))
+    db.execute("DELETE FROM cosignatures")
+    assert upload(db, [], 590, 590).status == 403
+    assert (other.note(600), log.note(590)) in {(one.held, one.shown) for one in misbehaviours(db)}
+
+
+@given(start=st.integers(0, 1_199), data=st.data())
+def test_the_hashes_left_of_a_range_in_its_proof_are_the_frontier_before_it(start: int, data: st.DataObject) -> None:
+    size = data.draw(st.integers(start + 1, SIZE))
+    proof = subtree_proof(honest().hashes, start, start + 1, size)
+    assert left_of(start, size, proof) == frontier_of(honest().hashes, start).hashes
+    assert frontier_of(honest().hashes, start) == Frontier().extend(map(leaf_hash, honest().bodies[:start]))

@@ -18,6 +18,7 @@ import apsw
 from node.ask_peers import ask_peers, seen_in
 from node.recorder import Recorder
 from node.recover import Recovery, stop_on_proof
+from node.remembered import ask_cosigned, take_all_back
 from node.store import StoreFault
 from node.verdict import RESTORE_SCHEMA
 from sync import gate
@@ -155,9 +156,13 @@ class Machine:
         peers = sorted({edge.peer for edge in self.plan.pushes if edge.origin == self.origin})
         named = [SimpleNamespace(name=one, url=one, cosigner_vkey=str(identity(one).cosigner.vkey)) for one in peers]
         settings: Any = SimpleNamespace(origin=self.origin, node=self.node, peers=named)
-        keys: Any = SimpleNamespace(log_signer=self.who.log, machine=self)
+        keys: Any = SimpleNamespace(
+            log_signer=self.who.log, cosigner=self.who.cosigner, witness=self.who.witness, machine=self
+        )
         clock: Any = SimpleNamespace(now=self.now_ms)
-        seen = seen_in(await ask_peers(settings, keys))
+        logs = [SimpleNamespace(name=to.name, url=to.url, log_vkey=str(identity(to.name).log.vkey)) for to in named]
+        asked: Any = SimpleNamespace(peers=logs)
+        seen, cosigned = await asyncio.gather(ask_peers(settings, keys), ask_cosigned(asked, keys))
         disk = self.disk
         fence = Fence.open(disk.fence_path)
         recorder = Recorder(settings, keys, fence, clock, ())
@@ -169,9 +174,10 @@ class Machine:
             recorder.open(db)
 
         store.setup(prepare)
-        verdict = store.setup(lambda db: gate.check_start(db, fence, self.who.log.vkey, seen))
+        verdict = store.setup(lambda db: gate.check_start(db, fence, self.who.log.vkey, seen_in(seen)))
         if isinstance(verdict, Behind):
             fence.advance(verdict.to)
+        store.setup(lambda db: take_all_back(db, cosigned, self.now_ms()))
         node = bare_node(self, settings, keys, verdict, store=store, recorder=recorder)
         self.world.watch.check(self)
         self.world.note("start", self.name, node.gate.cause)

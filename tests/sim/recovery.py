@@ -36,8 +36,9 @@ def bare_node(machine: Any, settings: Any, keys: Any, verdict: Any, *, store: An
 def simulated_links(net: Net, patches: ExitStack) -> None:
     """Let recovery dial through the simulated network; there are no views to follow and nobody reads its log lines."""
     quiet = SimpleNamespace(warning=lambda *_args: None, error=lambda *_args: None)
-    for module in ("node.recover", "node.ask_peers"):
+    for module in ("node.recover", "node.ask_peers", "node.remembered"):
         patches.enter_context(patch(f"{module}.link_to", lambda peer, keys: SimLink(net, keys.machine, peer.name)))
-        patches.enter_context(patch(f"{module}.log_once", lambda _error, _what: None))
+        if module != "node.remembered":
+            patches.enter_context(patch(f"{module}.log_once", lambda _error, _what: None))
     patches.enter_context(patch("node.recover.projection", _NO_VIEWS))
     patches.enter_context(patch("node.recover._logger", quiet))

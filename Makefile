@@ -66,7 +66,7 @@ line-drill: setup-dev
 lock:
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q pip-tools
 	for f in requirements requirements-dev; do .venv-lock/bin/pip-compile -q --upgrade --generate-hashes --allow-unsafe \
-	  --no-emit-index-url --no-emit-trusted-host --strip-extras -o $$f.lock $$f.in; done
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras -o $$f.lock $$f.in; done
 	rm -rf .venv-lock
 	! grep -nE '^--|https?://' requirements.lock requirements-dev.lock
 

@@ -277,3 +277,49 @@ def _make_bucket(endpoint: str) -> None:
 
     keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
     boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys).create_bucket(Bucket="copies")
+
+
+@contextlib.asynccontextmanager
+async def sftp_server(folder: Path, key) -> AsyncIterator[tuple[int, str]]:
+    """Serve a folder by someone else's SFTP server; yield its port and its host key."""
+    import asyncssh
+
+    host_key = asyncssh.generate_private_key("ssh-ed25519")
+    allowed = asyncssh.import_authorized_keys(key.export_public_key().decode())
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_host_keys=[host_key],
+        authorized_client_keys=allowed,
+        sftp_factory=lambda chan: asyncssh.SFTPServer(chan, chroot=str(folder).encode()),
+    )
+    try:
+        yield server.get_port(), host_key.export_public_key().decode().strip()
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_an_sftp_replica_keeps_up_and_can_be_restored_and_another_host_key_is_not_trusted(tmp_path: Path) -> None:
+    import asyncssh
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    key_path = tmp_path / "key"
+    key_path.touch(mode=0o600)
+    key_path.write_bytes(key.export_private_key())
+    await asyncio.to_thread((tmp_path / "far").mkdir)
+    async with sftp_server(tmp_path / "far", key) as (port, host_key):
+        far = Replica(
+            "far", "sftp", "room-1", host=f"127.0.0.1:{port}", user="erhai", key_path=str(key_path), host_key=host_key
+        )
+        async with kept(tmp_path, far) as made:
+            for _ in range(5):
+                await made.grow()
+            await made.until("current")
+            await asyncio.sleep(1.5)
+            await made.until("current")
+            assert await made.restored() == 5
+        other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+        with pytest.raises(LitestreamFault, match=r"host key"):
+            await restore(tmp_path, replace(far, host_key=other), tmp_path / "stolen.db")
+    assert not (tmp_path / "stolen.db").exists()

@@ -194,8 +194,7 @@ def _size(db: apsw.Connection, origin: str) -> int:
 async def _own(node: Node, stick: Stick, part: LogPart, key: VerifierKey) -> tuple[Outcome, str]:
     """Keep what others have cosigned of our own log: how far it has come, brought back by hand.
 
-    A checkpoint that our key has signed and our log does not contain stops the node, as it does when a peer shows it. The
-    fence remembers it, for a stick is not asked again at the next start. A node that is stopped and not running heals from
+    A checkpoint that our key has signed and our log does not contain stops the node, as it does when a peer shows it. A node that is stopped and not running heals from
     the stick; a running one asks its peers, again and again, and two heals at a time are one too many.
     """
     note = await asyncio.to_thread(stick.read, f"logs/{part.name}/checkpoint", _NOTE_MOST) or b""
@@ -222,8 +221,6 @@ async def _own(node: Node, stick: Stick, part: LogPart, key: VerifierKey) -> tup
         await node.witness.look(checkpoint.origin)
     elif current and node.stopped is None:
         await stop_on_proof(node, opened, by)
-        if node.gate.cause == "peer-ahead":
-            await node.store.write(lambda _db: node.recorder.fence.advance(checkpoint))
     words = f"the stick shows {checkpoint.size} entries signed by this node"
     if current and part.first == 0 and node.gate.healable and node.show_mirrored is None:
         reader = LogReader(StickLink(stick, lambda: _room(node) > 0), key.name)  # type: ignore[arg-type]  # `get` alone

@@ -2,10 +2,13 @@
 
 A node that comes back may have lost its lots to a neighbour (take-over); until it holds the neighbour's log it cannot know,
 and what it accepted meanwhile would be a tail. So at a start it asks every neighbour how long its log is, and waits until
-that much is mirrored and in the views. A neighbour that does not answer is not waited for (design 5.3, 5.5).
+that much is mirrored and in the views. A neighbour that does not answer is not waited for (design 5.3, 5.5). A prefecture
+dials nobody: it listens for a few seconds, in which every county whose line works has read its log and says what is wrong
+with it.
 """
 
 import asyncio
+import contextlib
 import time
 
 import apsw
@@ -21,6 +24,7 @@ from sync.supervise import log_once
 from sync.tampered import Malformed, Tampered
 
 ASK_S = 2.0
+LISTEN_S = 7.0  # whoever reads a log asks every 5 s, or is back within 1.5 s of a cut
 GIVE_UP_S = 60.0  # a neighbour that answered and then fell silent is not waited for longer
 
 
@@ -55,15 +59,18 @@ async def _size(peer: Peer, keys: NodeKeys) -> tuple[str, int]:
 class Awaited:
     """What is still missing of the neighbours' logs."""
 
-    def __init__(self, sizes: dict[str, int]) -> None:
-        """`sizes` are what `sizes_of_neighbours` found."""
+    def __init__(self, sizes: dict[str, int], listen_s: float = 0.0) -> None:
+        """`sizes` are what `sizes_of_neighbours` found; `listen_s` is for how long others are listened to in any case."""
         self._sizes = dict(sizes)
+        self._listen_until_s = time.monotonic() + listen_s
         self._until_s = time.monotonic() + GIVE_UP_S
         self._here = asyncio.Event()
 
     @property
     def words(self) -> str:
         """Return what is waited for; "" once everything is here."""
+        if time.monotonic() < self._listen_until_s:
+            return "what the counties hold of this node's log"
         if time.monotonic() > self._until_s:
             self._sizes.clear()
         return ", ".join(f"{origin} up to {size}" for origin, size in sorted(self._sizes.items()))
@@ -80,5 +87,11 @@ class Awaited:
         self._here = asyncio.Event()
 
     async def moved(self) -> None:
-        """Wait until views of a mirrored log move."""
-        await self._here.wait()
+        """Wait until views of a mirrored log move, or the time of listening is over."""
+        left_s = self._listen_until_s - time.monotonic()
+        if left_s <= 0:
+            await self._here.wait()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                await self._here.wait()

@@ -54,7 +54,7 @@ from sync.status import LinkState, PeerStatus
 from sync.succession import Statement
 
 T = TypeVar("T")
-HOLD_S = 5.0  # how long a command waits for what the neighbours wrote
+HOLD_S = 9.0  # how long a command waits for what the neighbours wrote
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,6 +259,8 @@ async def stop_on_proof(node: Node, proof: Opened, by: str) -> None:
         ahead = proof.checkpoint.size > size
         if ahead and not node.recorder.appended:
             cause = "peer-ahead"
+            if proof.checkpoint.size > node.recorder.fence.state.released.size:
+                node.recorder.fence.advance(proof.checkpoint)  # whoever has shown it may be gone when it is asked again
         else:
             cause = "closed"
             problem = Problem.ROLLED_BACK if ahead else Problem.TWO_BRANCHES

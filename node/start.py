@@ -16,7 +16,7 @@ from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
 from node.epoch_files import finish_epoch
 from node.feed import Feed
-from node.neighbours import Awaited, sizes_of_neighbours
+from node.neighbours import LISTEN_S, Awaited, sizes_of_neighbours
 from node.node import Node
 from node.people import load_people
 from node.places import ADDRESSES, BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
@@ -127,7 +127,8 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
     node = open_node(settings, seen=seen)
     if cosigned:
         await node.store.write(lambda db: take_all_back(db, cosigned, node.clock.now().at_ms))
-    node.awaited = Awaited(sizes)
+    listen_s = LISTEN_S if now.is_prefecture and any(not peer.url for peer in now.peers) else 0.0
+    node.awaited = Awaited(sizes, listen_s)
     if healing and node.stopped is not None:
         await Recovery(node).attempt()
     return node

@@ -6,6 +6,7 @@ on, and a history that leaves the one stored here is found before anything of it
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from itertools import islice
 
 import apsw
 
+from sync import wire
 from sync.checkpoint import Checkpoint, open_checkpoint
 from sync.link import LinkFault, PeerLink
 from sync.log import TableHashes, has_log, head, open_log
@@ -157,8 +159,10 @@ class Pull(Task):
             same = Checkpoint(self._origin, copy.size, copy.frontier.root())
         if same is not None and same.size and same.root != target.root:
             await self._keep(copy, Problem.TWO_BRANCHES, note, freeze=True)
+            await self._tell(copy)
             raise Tampered(Problem.TWO_BRANCHES, self._origin, expected=same.root.hex(), got=target.root.hex())
         if target.size < copy.known.size and not (self.takes_older and target.size > copy.size):
+            await self._tell(copy)
             if target.size > copy.size:
                 await self._plan(copy, target, note)
             self._show(
@@ -176,6 +180,13 @@ class Pull(Task):
     async def _keep(self, copy: Copy, problem: Problem, note: bytes, *, freeze: bool) -> None:
         found = Misbehaviour(self._origin, problem, copy.note, note, b"", self._link.node, self._now_ms())
         await self._db.write(lambda db: keep_evidence(db, found, freeze=freeze))
+
+    async def _tell(self, copy: Copy) -> None:
+        """Show the log's own node what its key has signed: it may have been put back, and dial nobody who could tell it."""
+        if self._link.node != self._log.node or not copy.note:
+            return
+        with contextlib.suppress(LinkFault):  # the next round tells it again
+            await self._link.post(wire.SIGNED, copy.note, content_type="text/plain", limit=wire.MAX_CHECKPOINT_BODY)
 
     async def _fetch(self, copy: Copy, target: Checkpoint, note: bytes) -> None:
         first, complete, rest = copy.size // WIDTH, target.size // WIDTH, target.size % WIDTH
@@ -227,6 +238,7 @@ class Pull(Task):
             # The tiles may be the peer's lie about an honest checkpoint: evidence, but only the owner's freezes its log.
             if copy.known.size:
                 await self._keep(copy, Problem.INCONSISTENT_HISTORY, note, freeze=self._link.node == self._log.node)
+                await self._tell(copy)
             raise
 
     async def _keeps_promise(self, copy: Copy, planned: Plan, note: bytes) -> None:
@@ -247,6 +259,7 @@ class Pull(Task):
         root = Frontier(known.size, (*whole.hashes, *Frontier().extend(leaves[:rest]).hashes)).root()
         if root != known.root:
             await self._keep(copy, Problem.INCONSISTENT_HISTORY, note, freeze=True)
+            await self._tell(copy)
             raise Tampered(
                 Problem.INCONSISTENT_HISTORY, self._origin, expected=known.root.hex(), got=root.hex(), detail="promise"
             )

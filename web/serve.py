@@ -40,6 +40,7 @@ from sync.status import LinkState
 from sync.succession import Statement
 from sync.supervise import log_once
 from sync.task import Task
+from sync.told import Told
 from sync.trust_port import TrustPort
 from web.epochs import Epochs
 from web.main import create_app
@@ -84,7 +85,9 @@ class Replication:
             stored=self._stored,
             heard=self._heard,
             judge=keys.judge,
-            more_routes=BlobPort(node.blobs, self._wanted).routes + self._trust_routes(),
+            more_routes=BlobPort(node.blobs, self._wanted).routes
+            + Told(keys.log_signer.vkey, self._disproved).routes
+            + self._trust_routes(),
             released=self._released,
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )

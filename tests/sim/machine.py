@@ -33,6 +33,7 @@ from sync.note import COSIGNATURE, Signer
 from sync.receiver import Ask, MirroredLog, SyncNode, log_hash, receive
 from sync.replicate import RemoteNode, push_log
 from sync.tampered import Malformed
+from sync.told import Told
 from sync.wire import SIZE_TYPE, AddCheckpoint, decode_lines, decode_size
 from tests.sim.disk import Crash, Disk, SimStore
 from tests.sim.liar import Liar
@@ -194,6 +195,7 @@ class Machine:
             allowed=lambda _peer, origin: origin in trust,
             now_ms=self.now_ms,
             stored=lambda _origin: self._notify(),
+            more_routes=Told(self.who.log.vkey, self._disproved).routes,
         )
         running = self.running = Running(node, store, recorder, fence, sync)
         recorder.released = lambda _topics: self.world.loop.call_soon(self._notify)

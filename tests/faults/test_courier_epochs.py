@@ -26,7 +26,7 @@ from sync.succession import parse_statement, seal_envelope, successor_of
 from sync.tampered import Tampered
 from sync.witness import misbehaviours
 from tests.faults.test_courier import bodies, erhai, export, opened, record
-from tests.faults.test_new_epoch import E1, E2, PERSONS, settings, with_lost_tail
+from tests.faults.test_new_epoch import E1, E2, PRESENT, settings, with_lost_tail
 from tests.faults.test_running_room import free_base
 from tests.shell.judged_room import age, serial_of
 from web.demo import world as worlds
@@ -49,7 +49,7 @@ def world(tmp_path: Path, kept: list[Authority], monkeypatch: pytest.MonkeyPatch
 
 
 async def next_epoch(world: World, cause: str = "restore") -> None:
-    await open_epoch(settings(world, "a"), (PERSONS[0], PERSONS[1]), cause)
+    await open_epoch(settings(world, "a"), PRESENT, cause)
 
 
 async def stick_of_a(world: World, stick: Path, more: int = 2) -> Path:

@@ -14,8 +14,11 @@ import apsw
 import pytest
 from click.testing import CliRunner, Result
 
-from node.cli import cli_check
+from node.cli import cli_check, cli_rebuild
 from node.cli_log import cli_log
+from node.domain import bidding, opening
+from node.domain.refused import Refused
+from node.domain.values import ClockQuality
 from node.recorder import NodeFault
 from node.start import open_node
 from node.store import connect
@@ -25,14 +28,14 @@ from sync.keys import load_identity
 from sync.log import open_log, read_bodies, size_of
 from sync.merkle import leaf_hash
 from tests.faults.small_node import NODE, ORIGIN, settings
-from tests.pages.room import Room
+from tests.pages.room import OPERATOR, Room
 from web.demo import cast
 
 
 def run(command: str, *arguments: object, data: Path) -> Result:
-    group = {"check": cli_check}.get(command, cli_log)
+    group = {"check": cli_check, "rebuild": cli_rebuild}.get(command, cli_log)
     words = [*map(str, arguments), *([] if command == "verify" else ["--data", str(data)])]
-    return CliRunner().invoke(group, words if group is cli_check else [command, *words])
+    return CliRunner().invoke(group, [command, *words] if group is cli_log else words)
 
 
 def bid_seqs(db: apsw.Connection) -> list[int]:
@@ -138,6 +141,11 @@ def inserted(bodies: list[bytes]) -> list[bytes]:
     return [*bodies[: at + 1], late, *bodies[at + 1 :]]
 
 
+def appended(bodies: list[bytes]) -> list[bytes]:
+    """Of the same hour as the honest one."""
+    return [*bodies, encode(replace(decode(bodies[second_bid(bodies)]), command_id=bytes(16)))]
+
+
 @pytest.mark.parametrize(
     ("deed", "problem"),
     [(dropped, "rolled-back"), (edited, "two-branches"), (inserted, "inconsistent-history")],
@@ -174,3 +182,35 @@ async def test_a_bidders_receipt_names_a_log_from_which_his_bid_was_taken(data: 
         archive.write(proof, f"proofs/{seq}.tlog-proof")
     found = json.loads(run("verify", bundle, "--json", data=data).output)
     assert (found["ok"], found["problem"]) == (False, "two-branches")
+
+
+async def test_a_bid_that_root_appends_after_the_opening_under_an_earlier_hour_is_named_by_its_place(
+    data: Path,
+) -> None:
+    written_anew(data, appended)
+    db = connect(data / "erhai.db")
+    end = size_of(db, ORIGIN) - 1
+    db.close()
+    assert run("rebuild", data=data).exit_code == 0  # the views too, as root would
+    found = run("check", data=data)
+    assert found.exit_code == 4
+    assert f"rule: {ORIGIN} entry {end}: receives or withdraws a bid after the opening" in found.output
+
+
+async def test_a_clock_that_root_sets_back_after_the_opening_lets_no_bid_in_and_none_out(tmp_path: Path) -> None:
+    room = await Room.in_folder(tmp_path / "a").opened()
+    room.at("2026-03-05 09:00")
+    late = bidding.SubmitBid(room.refs[0], bytes(32), 9, "desk")
+    for command in (late, bidding.WithdrawBid(room.refs[0], "撤回")):
+        with pytest.raises(Refused, match="late"):
+            await room.do(command, OPERATOR)
+    await room.node.close()
+
+
+async def test_a_clock_that_root_sets_a_day_ahead_opens_no_bid_before_its_deadline(tmp_path: Path) -> None:
+    room = await Room.in_folder(tmp_path / "a").bidding()
+    room.at("2026-03-26 09:30")
+    room.clock.quality = ClockQuality.DOUBTFUL  # it was stepped (tests/shell/test_clock.py)
+    with pytest.raises(Refused, match="clock-doubtful"):
+        await room.do(opening.StartOpening(("G-1", "S-1")), OPERATOR)
+    await room.node.close()

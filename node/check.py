@@ -10,6 +10,8 @@ import apsw
 
 from node import projection
 from node.personal import SCHEMA as PERSONAL_SCHEMA
+from node.views import custody as custody_view
+from node.views import log as log_view
 from sync.checkpoint import open_checkpoint
 from sync.codec import decode
 from sync.log import LogFault, head, origins, size_of
@@ -21,7 +23,9 @@ from sync.tiles import WIDTH
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that does not fit. `kind` is log (the evidence), file (pages of the database) or view (a derived table)."""
+    """One thing that does not fit. `kind` is log (the evidence), file (pages of the database), rule (an entry that the
+    rules never let anybody record) or view (a derived table).
+    """
 
     kind: str
     where: str
@@ -45,6 +49,7 @@ class CheckResult:
 
 Progress = Callable[[str, int, int], None]
 _SHOWN = 20
+_BIDS = {"bidding.bid-received", "bidding.bid-withdrawn"}
 _DAMAGE = (apsw.Error, UnicodeDecodeError)  # what reading a file with flipped bits may raise
 
 
@@ -212,6 +217,22 @@ def check_views(db: apsw.Connection, own_origin: str, progress: Progress = _quie
     return found
 
 
+def check_bids(db: apsw.Connection) -> list[Difference]:
+    """Find bids that a log holds after their opening: in order as a log, and never recorded by this program (ZB 34)."""
+    found = []
+    for stream in log_view.streams_like(db, "lot/"):
+        began = None
+        for row in custody_view.of_stream(db, stream):
+            if "project.retender-started" in row.events:
+                began = None
+            elif "opening.opening-started" in row.events:
+                began = began or row
+            elif began is not None and _BIDS & set(row.events):
+                words = f"receives or withdraws a bid after the opening, {began.origin} entry {began.seq}"
+                found.append(Difference("rule", f"{row.origin} entry {row.seq}", words))
+    return found
+
+
 def check(
     db: apsw.Connection, own_origin: str, vkeys: dict[str, VerifierKey], progress: Progress = _quiet
 ) -> CheckResult:
@@ -227,7 +248,7 @@ def check(
             return CheckResult(0, 0, len(projection.VIEW_TABLES), tuple(found))
         found += [item for origin in names for item in check_log(db, origin, vkeys.get(origin), progress)]
         if not found:
-            found.extend(check_views(db, own_origin, progress))
+            found = [*check_views(db, own_origin, progress), *check_bids(db)]
         return CheckResult(entries, len(names), len(projection.VIEW_TABLES), tuple(found))
     finally:
         if db.in_transaction:

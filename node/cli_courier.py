@@ -162,6 +162,11 @@ def import_command(data: Path, folder: Path, *, as_json: bool) -> None:
 def _say(facts: dict[str, Any]) -> None:
     when = datetime.fromtimestamp(facts["at_ms"] / 1000, CHINA).strftime("%Y-%m-%d %H:%M:%S")
     click.echo(f"写于 / written {when}: {facts['writer']}")
+    for one in facts["epochs"]:
+        if one["words"]:
+            click.echo(f"新纪元不能采信 / a new epoch is not believed: {one['new_origin']} {one['words']}", err=True)
+        elif one["taken"]:
+            click.echo(f"{one['node']} 已开启新纪元 / goes on in another log: {one['new_origin']}")
     for one in facts["logs"]:
         detail = f"（{one['words']}）" if one["words"] else ""
         click.echo(f"{one['origin']}: {one['before']} → {one['after']} {_WORDS[Outcome(one['outcome'])]}{detail}")

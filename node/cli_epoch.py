@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -13,13 +14,26 @@ from node.domain.refused import Refused
 from node.epoch import NewEpoch, open_epoch
 from node.people import PeopleFault
 from node.places import DATABASE, SETTINGS
+from node.presence import Shown, accounts_of
 from node.recorder import NodeFault
-from node.settings import SettingsFault, load_settings
+from node.settings import Settings, SettingsFault, load_settings
 from node.store import StoreFault
 from sync.fence import FenceFault
 from sync.keys import KeyFault
 
 _CAUSE_WORDS = {"restore": "恢复了旧备份", "damage": "日志受损", "replace": "更换主机、磁盘或密钥"}
+_WHY = {
+    "person-not-proven": "人员号或口令不对 / number or PIN is wrong",
+    "pin-locked": "口令错误次数过多，五分钟后再试 / too many wrong PINs, try again in five minutes",
+    "role-may-not": "角色不能办理此项：第一人须为开评标室人员或上级审查人员，第二人可为行政监督、见证人 / role may not",
+    "second-person-missing": "须由两个不同的人办理 / two different persons",
+    "epoch-not-needed": "本机日志完好，直接启动节点即可 / the log is whole, just start the node",
+}
+_NO_ACCOUNTS = """人员账户读不出，不能确认两人身份 / the accounts cannot be read: {where}: {why}
+  人员文件不在数据库里，不随备份副本恢复。请把保管的人员文件放回设置 people 所指的位置（权限 0600），再执行本命令；
+  没有保管的，由上级或同室邻机按同样的人员号重新建立，本人当面设口令。没有人员文件，任何人都不能代为开启新纪元。
+  The accounts file is in no database copy: put the kept file back where `people` points, or have it made anew."""
+_MOST = 4_096  # bytes of two PINs
 
 
 @click.group("epoch")
@@ -33,11 +47,13 @@ def cli_epoch() -> None:
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="节点数据目录")
 @click.option("--by", "persons", multiple=True, required=True, help="办理人（写两次）/ person, given twice")
 @click.option("--cause", type=click.Choice(CAUSES), required=True, help="原因 / why")
+@click.option("--pins-fd", type=click.IntRange(0, 1_023), help="从此文件描述符读两行口令，不提示 / two lines of PINs")
 @click.option("--json", "as_json", is_flag=True, help="JSON")
-def new(data: Path, persons: tuple[str, ...], cause: str, *, as_json: bool) -> None:
-    """开启新纪元：原日志永久封存，另用新密钥继续。节点须已停止。
+def new(data: Path, persons: tuple[str, ...], cause: str, pins_fd: int | None, *, as_json: bool) -> None:
+    """开启新纪元：原日志永久封存，另用新密钥继续。节点须已停止；两人各输入本人口令。
 
     先再次尝试由邻机自愈；能自愈的不开启新纪元。The node must be stopped; it first tries once more to heal.
+    退出码 0 已开启；1 未办理；3 故障，或人员账户读不出。
     """
     if len(persons) != 2 or len(set(persons)) != 2:
         raise click.UsageError("须由两个不同的人办理 / two different persons: --by A --by B")
@@ -45,17 +61,42 @@ def new(data: Path, persons: tuple[str, ...], cause: str, *, as_json: bool) -> N
         click.echo(f"{data}: 这里没有节点数据库 {DATABASE} / no node database here", err=True)
         sys.exit(2)
     try:
-        opened = asyncio.run(open_epoch(load_settings(data / SETTINGS), (persons[0], persons[1]), cause))
+        settings = load_settings(data / SETTINGS)
+        opened = asyncio.run(open_epoch(settings, _shown(settings, (persons[0], persons[1]), pins_fd), cause))
     except Refused as refused:
-        click.echo(f"未办理 / refused: {refused}", err=True)
+        click.echo(f"未办理 / refused: {_WHY.get(refused.code, '')} ({refused})", err=True)
         sys.exit(1)
+    except PeopleFault as fault:
+        click.echo(_NO_ACCOUNTS.format(where=fault.where, why=fault.why), err=True)
+        sys.exit(3)
     except FenceFault as fault:
         click.echo(f"请先停止节点 / stop the node first: {fault}", err=True)
         sys.exit(3)
-    except (SettingsFault, KeyFault, StoreFault, NodeFault, CalendarFault, PeopleFault) as fault:
+    except (SettingsFault, KeyFault, StoreFault, NodeFault, CalendarFault) as fault:
         click.echo(f"无法办理 / cannot be done: {fault}", err=True)
         sys.exit(3)
     click.echo(json.dumps(_facts(opened), ensure_ascii=False) if as_json else _words(opened, cause))
+
+
+def _shown(settings: Settings, persons: tuple[str, str], pins_fd: int | None) -> tuple[Shown, Shown]:
+    """Return what both persons give; nobody is asked where no account could be held against it. Raises PeopleFault."""
+    accounts_of(settings)
+    if pins_fd is None:
+        first, second = (click.prompt(f"{no} 的口令 / PIN", hide_input=True, err=True) for no in persons)
+    else:
+        first, second = _read_pins(pins_fd)
+    return Shown(persons[0], first), Shown(persons[1], second)
+
+
+def _read_pins(descriptor: int) -> tuple[str, str]:
+    try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            lines = file.read(_MOST).decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--pins-fd {descriptor}: {error}") from error
+    if len(lines) != 2:
+        raise click.UsageError(f"--pins-fd {descriptor}: 应有两行 / two lines are expected")
+    return lines[0], lines[1]
 
 
 def _facts(opened: NewEpoch) -> dict[str, object]:

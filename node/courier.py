@@ -5,13 +5,14 @@ It is verified and stored as if it had come over the line, step by step, so an i
 
 import asyncio
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from node.courier_epochs import MAX_SUCCESSIONS, EpochArrived, offered, take
 from node.courier_export import Progress, quiet
 from node.custody import node_of
 from node.node import Node
@@ -20,16 +21,18 @@ from node.successions import log_keys
 from node.views import blobs as blobs_view
 from sync.blobs import BlobFault
 from sync.checkpoint import cosignatures, open_checkpoint
-from sync.courier import LogPart
+from sync.courier import SUCCESSIONS, LogPart
 from sync.follow import pull_log
+from sync.keys import name_base
 from sync.link import LinkFault
 from sync.log import Cosigned, LogFault, add_cosignature, size_of
 from sync.note import VerifierKey
 from sync.overtaken import contains
 from sync.reader import LogReader
 from sync.receiver import MirroredLog, log_hash
-from sync.stick import Stick, StickLink, open_stick
+from sync.stick import Stick, StickLink, open_stick, read_unlisted
 from sync.stick_folder import CourierFault
+from sync.succession import epoch_of
 from sync.tampered import Malformed, Tampered
 
 _ORIGIN_MOST, _NOTE_MOST = 1_024, 1_048_576
@@ -80,11 +83,14 @@ class Imported:
     blobs_passed: tuple[str, ...]
     blobs_refused: tuple[str, ...]
     blobs_later: tuple[str, ...]
+    epochs: tuple[EpochArrived, ...] = ()
 
     @property
     def refused(self) -> bool:
         """Whether anything on the stick did not verify."""
-        return any(one.refused for one in self.logs) or bool(self.blobs_refused)
+        return (
+            any(one.refused for one in self.logs) or any(one.refused for one in self.epochs) or bool(self.blobs_refused)
+        )
 
     @property
     def overtaken(self) -> bool:
@@ -103,18 +109,49 @@ class Imported:
 
 async def import_stick(node: Node, folder: Path, progress: Progress = quiet) -> Imported:
     """Take in what a stick brings. Raises CourierFault, Tampered (a forged list); what is wrong with one log stops that log."""
-    keys = log_keys(node.settings, node.keys.public().log_vkey, node.statements)
-    stick = await asyncio.to_thread(open_stick, folder, keys)
-    arrived = [await _log(node, stick, part, keys, progress) for part in stick.logs]
-    return await _blobs(node, stick, tuple(arrived), progress)
+    said = await asyncio.to_thread(read_unlisted, folder, SUCCESSIONS, MAX_SUCCESSIONS)
+    offer = offered(node, said, _keys(node))
+    try:
+        stick = await asyncio.to_thread(open_stick, folder, offer.keys(_keys(node)))
+    except CourierFault as fault:
+        if fault.why == "unknown-writer" and offer.refused:
+            raise CourierFault(fault.why, fault.what, f"{fault.detail}: {offer.words}") from fault
+        raise
+    if said is not None and await asyncio.to_thread(stick.read, SUCCESSIONS, MAX_SUCCESSIONS) != said:
+        raise CourierFault("changed", SUCCESSIONS, "is not what is listed")
+    epochs = await take(node, stick.writer, offer)
+    keys = _keys(node)
+    parts = await asyncio.to_thread(_in_order, stick)
+    arrived = [await _log(node, stick, part, keys, progress) for part in parts]
+    return replace(await _blobs(node, stick, tuple(arrived), progress), epochs=epochs)
+
+
+def _keys(node: Node) -> dict[str, VerifierKey]:
+    return log_keys(node.settings, node.keys.public().log_vkey, node.statements)
+
+
+def _in_order(stick: Stick) -> list[LogPart]:
+    """Return the logs, a former epoch before the one that follows it: a view waits for what it goes on from."""
+
+    def place(part: LogPart) -> tuple[str, int]:
+        try:
+            origin = _origin(stick, part)
+        except CourierFault:
+            return "", 0
+        return name_base(origin), epoch_of(origin)
+
+    return sorted(stick.logs, key=place)
+
+
+def _origin(stick: Stick, part: LogPart) -> str:
+    return (stick.read(f"logs/{part.name}/origin", _ORIGIN_MOST) or b"").decode("utf-8", "replace")
 
 
 async def _log(node: Node, stick: Stick, part: LogPart, keys: dict[str, VerifierKey], progress: Progress) -> LogArrived:
     try:
-        data = await asyncio.to_thread(stick.read, f"logs/{part.name}/origin", _ORIGIN_MOST)
+        origin = await asyncio.to_thread(_origin, stick, part)
     except CourierFault as fault:
         return LogArrived(part.name, 0, 0, Outcome.REFUSED, str(fault))
-    origin = (data or b"").decode("utf-8", "replace")
     if log_hash(origin) != part.name:
         return LogArrived(part.name, 0, 0, Outcome.REFUSED, f"says it is {origin[:100]!r}")
     if origin not in keys:

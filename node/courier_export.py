@@ -9,12 +9,13 @@ from pathlib import Path
 
 import apsw
 
+from node.courier_epochs import own_successions
 from node.custody import node_of
 from node.export import TableLog, checkpoint_note
 from node.settings import Settings
 from node.views import blobs as blobs_view
 from sync.blobs import BlobFault, BlobStore
-from sync.courier import Listed, LogPart
+from sync.courier import SUCCESSIONS, Listed, LogPart
 from sync.keys import NodeKeys, name_base
 from sync.log import LogFault, head, origins
 from sync.receiver import log_hash
@@ -70,6 +71,9 @@ def export_stick(
     with db:
         due = [one for origin in origins(db) if (one := _due(db, settings, origin, for_node)) is not None]
         wanted = blobs_view.lacking(db, for_node, 1_000_000)
+        epochs = own_successions(db, settings, keys)
+    if epochs:
+        writer.add(SUCCESSIONS, epochs)
     logs, missing_logs = [], []
     for one in due:
         name = log_hash(one.origin)

@@ -13,17 +13,20 @@ import apsw
 
 from node import projection
 from node.ask_peers import PeerAnswer, ask_peers
-from node.domain.epoch import OpenEpoch
+from node.domain.duties import DUTIES
+from node.domain.epoch import ROLES, OpenEpoch
 from node.domain.refused import Refused
-from node.domain.values import Actor, Role
+from node.domain.values import Actor
 from node.epoch_files import finish_epoch, prepare_keys
 from node.node import Node
 from node.people import Person
 from node.places import NEXT_FENCE, NEXT_KEYS
+from node.presence import Shown, prove
 from node.receipts import Receipt
 from node.recorder import Recorder
 from node.settings import Settings
 from node.start import open_asking
+from node.trust import machine_ms
 from sync.fence import UNPROVEN, Fence
 from sync.heal import look
 from sync.keys import load_identity
@@ -56,38 +59,40 @@ class NewEpoch:
     receipt: Receipt
 
 
-async def open_epoch(settings: Settings, persons: tuple[str, str], cause: str) -> NewEpoch:
+async def open_epoch(settings: Settings, persons: tuple[Shown, Shown], cause: str) -> NewEpoch:
     """Open the next epoch of a stopped node; the node's process must not be running.
 
     One more attempt to heal is made before: Refused (epoch-not-needed) where the log can go on, unless the cause is replace.
-    Raises Refused where the persons may not, and what opening a node raises.
+    Raises Refused where the persons may not, PeopleFault where the accounts cannot be read, and what opening a node raises.
     """
+    first, second = _persons(settings, persons)
     finish_epoch(settings.data)
     node = await open_asking(settings)
     try:
         if node.stopped is None and cause != "replace":
             raise Refused("epoch-not-needed", rule="heal-before-succession", value=node.settings.origin)
-        actor, second = _persons(node, persons)
         answers = await ask_peers(node.settings, node.keys)
         proven = await _proven(node, answers)
-        new = await _begin(node, proven, cause, actor, second)
+        new = await _begin(node, proven, cause, first.actor, f"{second.role}:{second.no}")
     finally:
         await node.close()
     finish_epoch(settings.data)
     return new
 
 
-def _persons(node: Node, persons: tuple[str, str]) -> tuple[Actor, str]:
-    """Return who opens, as actor, and the second person as role:person. A node without accounts takes operators at their word."""
-    first, second = (
-        node.people.get(no) or Person(no, "", Role.OPERATOR, "")
-        if node.settings.people is None
-        else node.people.get(no)
-        for no in persons
-    )
-    if first is None or second is None:
-        raise Refused("person-unknown", rule="persons-of-this-node", value=persons[0] if first is None else persons[1])
-    return first.actor, f"{second.role}:{second.no}"
+def _persons(settings: Settings, shown: tuple[Shown, Shown]) -> tuple[Person, Person]:
+    """Return who opens and who stands beside, both proven by PIN and both of a role that may, before anything is touched."""
+    first, second = prove(settings, shown, machine_ms())
+    for person, roles in ((first, DUTIES[OpenEpoch]), (second, frozenset(ROLES))):
+        if person.role not in roles:
+            raise Refused(
+                "role-may-not",
+                rule="separation-of-duties",
+                value=f"{person.no} {person.role}",
+                limit=", ".join(sorted(roles)),
+                facts=(("command", OpenEpoch.__name__),),
+            )
+    return first, second
 
 
 async def _proven(node: Node, answers: tuple[PeerAnswer, ...]) -> Proven:

@@ -101,6 +101,9 @@ class Node:
         self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple
+        self.succeeded: Callable[[Statement], None] | None = (
+            None  # tells this process that a peer goes on in another log
+        )
         self.show_mirrored: Callable[[str], Awaitable[None]] | None = None  # how this process brings views up to date
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self.trust_alarms: tuple[Alarm, ...] = ()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from node.domain.values import Actor, Role
 
+TRIES = 5  # wrong PINs of one number at one place within TRY_WINDOW_S, after which none is tried there
+TRY_WINDOW_S = 300
 _PIN = re.compile(r"((?:[0-9a-f]{2})+\$[0-9a-f]{64})?", re.ASCII)
 
 

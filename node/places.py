@@ -10,5 +10,6 @@ ADDRESSES = "trust/addresses.json"  # where peers without a url were last proven
 SETTINGS = "erhai.toml"
 ENROLLING = "keys.enrolling"  # keys that wait for their certificate
 ROSTER = "keys/peers.toml"  # peers as the prefecture enrolled them
+PIN_FAILURES = "pin-failures.json"  # wrong PINs at the terminal in the last minutes
 NEXT_KEYS = "keys.next"  # of an epoch that is being opened
 NEXT_FENCE = "fence/released.next"

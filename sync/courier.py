@@ -5,6 +5,7 @@
                               SHA-256, bytes, name; sorted
     logs/<sha256 of origin>/  `origin`, `checkpoint` (with cosignatures), `tile/…` as C2SP tlog-tiles
     blobs/<sha256>
+    successions               which of the writer's logs follows which, where one does: as `GET /log/successions` answers
 
 The list is written last, so a stick that was pulled out early has none. Nothing on a stick is believed because it is on it:
 logs pass the verifier that reads a peer's log, files their own hash; the list only says whole, by whom and when. This
@@ -19,13 +20,15 @@ from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
 from sync.tampered import Malformed, Problem, Tampered
 from sync.tiles import parse_tile_path
 
-NOTE, FILES = "erhai-courier", "files"
+NOTE, FILES, SUCCESSIONS = "erhai-courier", "files", "successions"
 _HEAD = "erhai-courier/v1"
 MAX_NOTE, MAX_FILES = 65_536, 64 * 1024 * 1024
 _NUMBER = "(0|[1-9][0-9]{0,14})"
 _TEXT = re.compile(rf"{_HEAD}\n([^\n]+)\n{_NUMBER}\n([0-9a-f]{{64}})\n", re.ASCII)
 _LOG = re.compile(rf"log ([0-9a-f]{{64}}) {_NUMBER} {_NUMBER}", re.ASCII)
-_FILE = re.compile(rf"([0-9a-f]{{64}}) {_NUMBER} (logs/[0-9a-f]{{64}}/(\S+)|blobs/[0-9a-f]{{64}})", re.ASCII)
+_FILE = re.compile(
+    rf"([0-9a-f]{{64}}) {_NUMBER} (logs/[0-9a-f]{{64}}/(\S+)|blobs/[0-9a-f]{{64}}|{SUCCESSIONS})", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)

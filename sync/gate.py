@@ -40,6 +40,8 @@ def check_start(
     try:
         rebuilt = tree_root(hashes, held.size)
         changed = first_changed(db, origin, max(0, held.size - TAIL), held.size)
+        if changed is None:
+            changed = first_beyond(db, held.log_id, held.size)
     except LogFault as damage:
         return Rollback("entry-changed", str(damage), local, None)
     except apsw.CorruptError as damage:
@@ -66,6 +68,12 @@ def first_changed(db: apsw.Connection, origin: str, start: int, end: int) -> int
             if leaf_hash(body) != leaf:
                 return seq
     return None
+
+
+def first_beyond(db: apsw.Connection, log_id: int, size: int) -> int | None:
+    """Return the first row at or after the head: no commit of this program leaves one, and the next append would meet it."""
+    row = db.execute("SELECT MIN(seq) FROM entries WHERE log_id = ? AND seq >= ?", (log_id, size)).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def _own_checkpoint(note: bytes | None, vkey: VerifierKey) -> Checkpoint | None:

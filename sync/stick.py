@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sync.blobs import BlobFault
-from sync.courier import FILES, MAX_FILES, MAX_NOTE, NOTE, Contents, Listed, LogPart, Said, open_note
+from sync.courier import FILES, MAX_FILES, MAX_NOTE, NOTE, SUCCESSIONS, Contents, Listed, LogPart, Said, open_note
 from sync.link import LinkFault, Reply
 from sync.note import Signer, VerifierKey
 from sync.stick_folder import CourierFault, StickFolder
@@ -30,7 +30,7 @@ class Stick:
     @property
     def blobs(self) -> tuple[str, ...]:
         """Return the digests of the blobs on it, in hex."""
-        return tuple(sorted(name.split("/")[1] for name in self._files if name.startswith("blobs/")))
+        return tuple(sorted(name.removeprefix("blobs/") for name in self._files if name.startswith("blobs/")))
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return a listed file's bytes; None where it is not listed. Raises CourierFault where it is not what is listed."""
@@ -85,7 +85,9 @@ class StickWriter:
         self._folder.make()
         names = self._folder.names()
         strange = [
-            name for name in names if name not in {NOTE, FILES, f"{NOTE}.part", f"{FILES}.part", "logs", "blobs"}
+            name
+            for name in names
+            if name.removesuffix(".part") not in {NOTE, FILES, SUCCESSIONS} and name not in {"logs", "blobs"}
         ]
         if strange:
             raise CourierFault("not-empty", str(folder), strange[0])
@@ -155,6 +157,16 @@ class StickWriter:
                 return found.digest() == listed.sha256
         except (CourierFault, OSError):
             return False
+
+
+def read_unlisted(path: Path, name: str, limit: int) -> bytes | None:
+    """Return a file of a stick whose list was not read yet; None where it is not there. Raises CourierFault."""
+    try:
+        return StickFolder(path).read(name, limit)
+    except CourierFault as fault:
+        if fault.why == "incomplete":
+            return None
+        raise
 
 
 def open_stick(path: Path, keys: Mapping[str, VerifierKey]) -> Stick:

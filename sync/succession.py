@@ -147,6 +147,12 @@ def open_envelope(data: bytes, *, ca_pem: bytes, prefecture: str) -> Statement:
     return statement
 
 
+def certificate_of(envelope: bytes) -> bytes:
+    """Return the certificate of an envelope that `open_envelope` has opened, DER."""
+    certificate: bytes = unpack(envelope)[1]
+    return certificate
+
+
 def _issued(certificate: x509.Certificate, ca_pem: bytes, statement: Statement) -> None:
     for authority in x509.load_pem_x509_certificates(ca_pem):
         try:

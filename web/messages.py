@@ -43,6 +43,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "term-not-rising": ("任期不连续，接管所依据的情况已经变化", "请重新打开接管页面。"),
     "epoch-not-needed": ("本机日志完好，不需要开启新纪元", "请直接启动节点。"),
     "person-unknown": ("本机没有登记这个人员", "请核对人员号。"),
+    "person-not-proven": ("人员号或口令不对", "请核对人员号，由本人重新输入口令。"),
+    "pin-locked": ("口令错误次数过多", "请五分钟后再试，或由另一人办理。"),
     "epoch-not-new": ("新纪元的日志名与原日志相同", "请用 erhai epoch new 办理。"),
     "second-person-missing": ("此项须由两人共同办理", "请第二人输入本人的人员号和口令；不能是同一个人。"),
     "tail-in-order": ("前面还有没有处理的未传记录", "请按先后次序逐条处理。"),

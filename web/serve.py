@@ -110,7 +110,7 @@ class Replication:
                 if self._dials(beside):
                     self._pull(beside, above, "relay")
         node.peer_status = lambda: tuple(task.status for task in self._tasks)
-        node.show_mirrored = self._follow
+        node.show_mirrored, node.succeeded = self._follow, self._succeeded
 
     def _dials(self, peer: Peer) -> bool:
         return bool(peer.url) or (peer.kind == "room" and self._discovery is not None)

@@ -5,14 +5,12 @@ import time
 from dataclasses import dataclass
 
 from node.domain.values import Actor
-from node.people import Person
+from node.people import TRIES, TRY_WINDOW_S, Person
 
 COOKIE = "erhai-seat"
 IDLE_S = 4 * 3_600
 _MOST = 500
-_TRIES = 5
 _TRIES_ANYWHERE = 30
-_TRY_WINDOW_S = 300
 
 
 @dataclass(slots=True)
@@ -65,11 +63,11 @@ class Sessions:
         Elsewhere the number's own holder can still sign in; thirty failures from anywhere close it everywhere.
         """
         here, anywhere = self._recent((person_no, place)), self._recent((person_no, ""))
-        return len(here) < _TRIES and len(anywhere) < _TRIES_ANYWHERE
+        return len(here) < TRIES and len(anywhere) < _TRIES_ANYWHERE
 
     def _recent(self, key: tuple[str, str]) -> list[float]:
         now = time.monotonic()
-        recent = [at for at in self._failed.get(key, []) if now - at < _TRY_WINDOW_S]
+        recent = [at for at in self._failed.get(key, []) if now - at < TRY_WINDOW_S]
         if recent:
             self._failed[key] = recent
         else:

@@ -136,8 +136,9 @@ def evolve(state: BiddingState, event: object, recorded: Recorded) -> BiddingSta
 
 def _submit(lot: "LotState", command: SubmitBid, asked: Asked) -> tuple[BidReceived]:
     _known(lot, command.ref)
-    # At exactly the deadline it is too late: the deadline is the moment of opening (ZB 34, ZBT 36).
-    if asked.at_ms >= lot.notice.deadline_ms:
+    # At exactly the deadline it is too late: the deadline is the moment of opening (ZB 34, ZBT 36). What has begun is not
+    # undone by a clock that is set back.
+    if lot.opening.started or asked.at_ms >= lot.notice.deadline_ms:
         raise Refused(
             "bid-late",
             rule="before-deadline",
@@ -158,7 +159,7 @@ def _submit(lot: "LotState", command: SubmitBid, asked: Asked) -> tuple[BidRecei
 
 def _withdraw(lot: "LotState", command: WithdrawBid, asked: Asked) -> tuple[BidWithdrawn]:
     _known(lot, command.ref)
-    if asked.at_ms >= lot.notice.deadline_ms:
+    if lot.opening.started or asked.at_ms >= lot.notice.deadline_ms:
         raise Refused(
             "withdrawal-late",
             rule="before-deadline",

@@ -29,6 +29,7 @@ from node.domain.values import Actor, Role
 from node.epoch import open_epoch
 from node.litestream import environment, program, write_config
 from node.node import Node
+from node.presence import Shown
 from node.settings import Replica, Settings, load_settings
 from node.start import DATABASE, FENCE, KEYS
 from node.store import connect
@@ -44,6 +45,7 @@ from web.serve import running
 
 ACTOR = Actor("O-01", Role.OPERATOR)
 PERSONS = tuple(no for no, _, role in cast.STAFF if role in {"operator", "supervisor"})[:2]
+PRESENT = (Shown(PERSONS[0], "1234"), Shown(PERSONS[1], "1234"))
 SIDES = ("", "-wal", "-shm")
 KINDS = (
     "old-copy",
@@ -190,7 +192,7 @@ async def _after(room: Room, kind: str, *, answers: bool) -> tuple[str, int]:
             return "active", 0
         cause = "restore" if kind in {"old-copy", "old-disk", "restore"} else "damage"
         try:
-            opened = await open_epoch(room.settings("a"), (PERSONS[0], PERSONS[1]), cause)
+            opened = await open_epoch(room.settings("a"), PRESENT, cause)
         except Refused as refused:
             if refused.code == "epoch-not-needed" and await _goes_on(room):
                 return "active", 0  # a slow machine: the last attempt before the act has healed it

@@ -16,6 +16,7 @@ from node.domain.values import Actor, Role
 from node.epoch import NewEpoch, open_epoch
 from node.epoch_files import finish_epoch, prepare_keys
 from node.node import Node
+from node.presence import Shown
 from node.projection import next_seq
 from node.recorder import NodeFault
 from node.settings import Settings, load_settings
@@ -37,6 +38,7 @@ from web.serve import running
 ACTOR = Actor("O-01", Role.OPERATOR)
 E1, E2 = ORIGINS["a"], ORIGINS["a"].removesuffix("e1") + "e2"
 PERSONS = tuple(no for no, _, role in cast.STAFF if role in {"operator", "supervisor"})[:2]
+PRESENT = (Shown(PERSONS[0], "1234"), Shown(PERSONS[1], "1234"))
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ async def with_lost_tail(world: World) -> None:
 
 
 async def opened(world: World, cause: str = "restore") -> NewEpoch:
-    return await open_epoch(settings(world, "a"), (PERSONS[0], PERSONS[1]), cause)
+    return await open_epoch(settings(world, "a"), PRESENT, cause)
 
 
 def assert_clean(world: World, node: str) -> None:
@@ -165,12 +167,17 @@ async def test_a_log_that_can_go_on_gets_no_new_epoch(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("persons", "code"),
-    [((PERSONS[0], PERSONS[0]), "second-person-missing"), ((PERSONS[0], "nobody"), "person-unknown")],
+    [
+        ((PERSONS[0], PERSONS[0]), "second-person-missing"),
+        ((PERSONS[0], "nobody"), "person-not-proven"),
+        (("M-01", PERSONS[0]), "role-may-not"),
+        ((PERSONS[0], "M-01"), "role-may-not"),
+    ],
 )
 async def test_it_takes_two_persons_of_this_node(world: World, persons: tuple[str, str], code: str) -> None:
     await with_lost_tail(world)
     with pytest.raises(Refused, match=code):
-        await open_epoch(settings(world, "a"), persons, "restore")
+        await open_epoch(settings(world, "a"), (Shown(persons[0], "1234"), Shown(persons[1], "1234")), "restore")
     async with running(settings(world, "a")) as a:
         assert a.settings.origin == E1
         with pytest.raises(NodeFault, match="fence-ahead"):

@@ -21,6 +21,7 @@ from node.store import connect
 from sync.fence import Fence
 from sync.log import size_of
 from tests.faults.small_node import NODE, ORIGIN, make
+from tests.shell.test_epoch_command import typed, write_people
 
 
 @pytest.fixture
@@ -29,7 +30,11 @@ def data(tmp_path: Path) -> Iterator[Path]:
     make(folder)
     settings = folder / "erhai.toml"
     text = settings.read_text(encoding="utf-8")
-    settings.write_text(f'{text}[[replica]]\nname = "disk"\nkind = "file"\npath = "../copies"\n', encoding="utf-8")
+    write_people(folder)
+    settings.write_text(
+        f'people = "people.toml"\n{text}[[replica]]\nname = "disk"\nkind = "file"\npath = "../copies"\n',
+        encoding="utf-8",
+    )
     yield folder
     shutil.rmtree(folder)
 
@@ -52,12 +57,12 @@ def back_up(data: Path) -> None:
     subprocess.run(arguments, check=True, capture_output=True, env=environment(), timeout=60)
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, list(arguments))
+def run(*arguments: str, keys: str = "") -> Result:
+    return CliRunner().invoke(cli, list(arguments), input=keys)
 
 
-def facts(*arguments: str) -> tuple[int, dict]:
-    result = run(*arguments, "--json")
+def facts(*arguments: str, keys: str = "") -> tuple[int, dict]:
+    result = run(*arguments, "--json", keys=keys)
     return result.exit_code, json.loads(result.stdout.splitlines()[-1])
 
 
@@ -126,7 +131,8 @@ def test_without_its_fence_a_restored_copy_waits_for_peers_that_it_does_not_have
     status, found = facts("restore", "--data", str(data), "--from", "disk")
     assert status == 1
     assert found["gate"]["cause"] == "waiting"
-    status, found = facts("epoch", "new", "--data", str(data), "--by", "O-1", "--by", "S-1", "--cause", "restore")
+    pair = ("--by", "O-1", "--by", "S-1")
+    status, found = facts("epoch", "new", "--data", str(data), *pair, "--cause", "restore", keys=typed("O-1", "S-1"))
     assert status == 0
     assert (found["proven_size"], found["lost_at_most"]) == (4, -1)
     assert found["restored_from"].startswith("disk ")
@@ -157,5 +163,5 @@ def test_what_cannot_be_done_ends_with_its_status_and_changes_nothing(
     data: Path, arguments: tuple[str, ...], status: int
 ) -> None:
     record(data, 1)
-    assert run(*arguments, "--data", str(data)).exit_code == status
+    assert run(*arguments, "--data", str(data), keys=typed("O-1", "S-1")).exit_code == status
     record(data, 1)

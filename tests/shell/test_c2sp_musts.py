@@ -23,6 +23,8 @@ from tests.bytes.test_mirror import LOG, MIRROR, NOW_MS, ORIGIN, WITNESS, forked
 
 HERE = "tests/shell/test_c2sp_musts.py"
 REPLICATION = "tests/shell/test_replication.py"
+WHO_MAY = "tests/shell/test_who_may_replicate.py"
+HOSTILE = "tests/shell/test_hostile_replication.py"
 MIRROR_TESTS = "tests/bytes/test_mirror.py"
 WIRE = "tests/bytes/test_wire.py"
 VECTORS = "tests/bytes/test_vectors.py"
@@ -34,7 +36,7 @@ MUSTS: dict[str, tuple[str, ...]] = {
     "witness: old size, proof lines and checkpoint, each line ended, no leading zero, at most 63 hashes": (
         f"{WIRE}::test_a_checkpoint_in_another_spelling_is_malformed",
         f"{WIRE}::test_a_proof_of_63_hashes_may_be_sent_and_64_may_not",
-        f"{REPLICATION}::test_hostile_checkpoints_are_refused_and_change_nothing",
+        f"{HOSTILE}::test_hostile_checkpoints_are_refused_and_change_nothing",
     ),
     "witness: verifies the log's signature, ignores unknown keys": (
         f"{HERE}::test_signatures_of_strangers_are_ignored",
@@ -43,7 +45,7 @@ MUSTS: dict[str, tuple[str, ...]] = {
     "witness: 404 for an unknown origin": (f"{HERE}::test_add_checkpoint_answers_as_specified",),
     "witness: 403 where no signature is of a trusted key": (
         f"{HERE}::test_add_checkpoint_answers_as_specified",
-        f"{REPLICATION}::test_a_checkpoint_signed_by_another_key_is_refused",
+        f"{WHO_MAY}::test_a_checkpoint_signed_by_another_key_is_refused",
     ),
     "witness: 400 where old is beyond the checkpoint": (f"{HERE}::test_add_checkpoint_answers_as_specified",),
     "witness: 409 text/x.tlog.size with the recorded size where old is another": (
@@ -90,7 +92,7 @@ MUSTS: dict[str, tuple[str, ...]] = {
     # tlog-mirror, add-entries
     "mirror: Content-Type application/octet-stream": (
         f"{HERE}::test_an_upload_of_another_content_type_is_refused",
-        f"{REPLICATION}::test_hostile_uploads_are_refused_and_change_nothing",
+        f"{HOSTILE}::test_hostile_uploads_are_refused_and_change_nothing",
     ),
     "mirror: start is not beyond end; a package has at most 63 hashes": (
         f"{WIRE}::test_an_upload_that_breaks_a_bound_is_malformed",
@@ -135,16 +137,14 @@ MUSTS: dict[str, tuple[str, ...]] = {
         f"{HERE}::test_an_answer_is_given_only_after_the_commit_that_it_speaks_of",
     ),
     "mirror: concurrent uploads of one log, and one that stops midway, leave it in order": (
-        f"{REPLICATION}::test_a_second_upload_of_a_log_waits_its_turn_and_a_third_is_told_to_come_back",
+        f"{HOSTILE}::test_a_second_upload_of_a_log_waits_its_turn_and_a_third_is_told_to_come_back",
         f"{MIRROR_TESTS}::test_a_lie_in_the_middle_keeps_what_was_true_before_it",
     ),
     "mirror: nothing is signed before all entries are durable; next entry is the first that is missing": (
         f"{KILLS}::test_what_the_receiver_cosigned_was_on_its_disk",
         f"{MIRROR_TESTS}::test_whatever_is_sent_the_copy_is_an_exact_prefix",
     ),
-    "client: cosignatures of unknown keys are ignored": (
-        f"{REPLICATION}::test_a_cosignature_by_another_key_is_not_reach",
-    ),
+    "client: cosignatures of unknown keys are ignored": (f"{WHO_MAY}::test_a_cosignature_by_another_key_is_not_reach",),
 }
 
 

@@ -11,8 +11,8 @@ from sync.remember import own_cosignature, take_back
 from sync.status import LinkState
 from sync.wire import AddCheckpoint
 from sync.witness import misbehaviours
+from tests.shell.pair import held_bodies, link, replace_log, running
 from tests.shell.sync_room import NOW_MS, RoomNode, bodies, cosigned, until
-from tests.shell.test_replication import held_bodies, link, replace_log, running
 
 
 async def told_only(a: RoomNode, c: RoomNode, old: int) -> None:

@@ -67,6 +67,11 @@ def _catch_up(run: Run) -> None:
     run.figures |= {"catch_up_per_s": rate, "verify_bundle_per_s": bundle_rate, "check_log_per_s": check_rate}
 
 
+def _documents(run: Run) -> None:
+    count, rounds = (5_000, 1) if run.quick else (20_000, 3)
+    run.figures["pouchdb"] = beside.documents(run.scratch("documents"), count, rounds)
+
+
 def _cut(run: Run) -> None:
     what = Outage("cut", 3.0 if run.quick else 12.0, 20_000 if run.quick else 100_000)
     run.figures["link_cut"] = beside.back_again(run.scratch("cut"), what, 1 if run.quick else 3)
@@ -92,6 +97,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "commands": _commands,
     "events": _events,
     "catch-up": _catch_up,
+    "documents": _documents,
     "cut": _cut,
     "restart": _restart,
     "start": _start,

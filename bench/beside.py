@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench import outage
 from bench.outage import Back, Outage
-from bench.own import bulk, say
-from bench.peers import PeerMissing, eventsourcing, nats
+from bench.own import bulk, fill, say
+from bench.peers import PeerMissing, eventsourcing, nats, pouch
 
 Figures = dict[str, object]
 
@@ -60,6 +60,34 @@ async def _bounded(measuring: Awaitable[Back]) -> Back:
 
 def _median(rows: list[Back]) -> Back:
     return Back(statistics.median(row.first_s for row in rows), statistics.median(row.all_s for row in rows))
+
+
+def documents(folder: Path, count: int, rounds: int) -> Figures:
+    """Measure a new neighbour's catch-up of ours and of PouchDB, in turns."""
+    say(f"a new neighbour takes {count:,} entries or documents of 430 bytes (median of {rounds})")
+    ours: list[float] = []
+    theirs: list[float] = []
+    found: Figures = {}
+    for turn in range(rounds):
+        own = folder / f"own-{turn}"
+        outage.make_pair(own)
+        fill(own / "from", "from", count, views=False)
+        ours.append(asyncio.run(outage.fresh(own, count)))
+        if "pouchdb" not in found:
+            other = folder / f"pouch-{turn}"
+            other.mkdir()
+            try:
+                theirs.append(pouch.catch_up(other, count))
+            except PeerMissing as peer:
+                found["pouchdb"] = missing(peer)
+    rate = statistics.median(ours)
+    say(f"  {'erhai, signed, proof-checked, FULL, mTLS':42} {rate:9,.0f}/s")
+    found["erhai_per_s"] = rate
+    if theirs:
+        peer_rate = statistics.median(theirs)
+        say(f"  {pouch.NAME:42} {peer_rate:9,.0f}/s  ours to theirs {rate / peer_rate:.1f}")
+        found["pouchdb"] = {"per_s": peer_rate, "ratio": rate / peer_rate}
+    return found
 
 
 def event_library(folder: Path, own: dict[str, dict[str, float]], seconds: float, rounds: int) -> Figures:

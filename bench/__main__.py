@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import psutil
 
-from bench import beside, outage
+from bench import backlog, beside, files, outage
 from bench.outage import Outage
 from bench.own import acknowledged, fill, machine, say, start_up, verification
 from bench.setup_node import PREFECTURE, make_node
@@ -82,6 +82,20 @@ def _restart(run: Run) -> None:
     run.figures["receiver_restart"] = beside.back_again(run.scratch("restart"), what, 1 if run.quick else 3)
 
 
+def _losses(run: Run) -> None:
+    run.figures["losses"] = beside.losses(run.scratch("losses"), 1 if run.quick else 5)
+
+
+def _files(run: Run) -> None:
+    mib, shaped_mib, rounds = (64, 16, 1) if run.quick else (256, 64, 3)
+    say(f"attachments beside a plain HTTP PUT (median of {rounds}; 2 GB: make bench-files)")
+    run.figures["files"] = files.run(run.scratch("files"), mib, shaped_mib, rounds)
+
+
+def _backlog(run: Run) -> None:
+    run.figures["backlog"] = backlog.run(run.scratch("backlog"), 50_000 if run.quick else 500_000)
+
+
 def _start(run: Run) -> None:
     authority = make_authority(PREFECTURE, dt.datetime.now(dt.UTC))
     for size in (1_000, 10_000 if run.quick else 1_000_000):
@@ -100,6 +114,9 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "documents": _documents,
     "cut": _cut,
     "restart": _restart,
+    "losses": _losses,
+    "files": _files,
+    "backlog": _backlog,
     "start": _start,
 }
 

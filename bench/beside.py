@@ -8,7 +8,8 @@ from pathlib import Path
 from bench import outage
 from bench.outage import Back, Outage
 from bench.own import bulk, fill, say
-from bench.peers import PeerMissing, eventsourcing, nats, pouch
+from bench.peers import PeerMissing, eventsourcing, litestream, nats, pouch
+from bench.peers.litestream import Loss
 
 Figures = dict[str, object]
 
@@ -44,12 +45,18 @@ def back_again(folder: Path, what: Outage, rounds: int) -> Figures:
     medians = {name: _median(rows) for name, rows in seen.items() if rows}
     base = medians.get("erhai")
     for name, one in medians.items():
-        compared = ""
+        compared = f"  (it listened after {one.ready_s:.2f} s)" if one.ready_s else ""
         if base is not None and one is not base:
             compared = f"  theirs to ours: first x {one.first_s / base.first_s:.1f}, all x {one.all_s / base.all_s:.1f}"
         worst = max(row.all_s for row in seen[name])
         say(f"  {name:42} first {one.first_s:6.2f} s  all {one.all_s:6.2f} s  (worst all {worst:.2f} s){compared}")
-        found[name] = {"first_s": one.first_s, "all_s": one.all_s, "worst_all_s": worst, "rounds": len(seen[name])}
+        found[name] = {
+            "first_s": one.first_s,
+            "ready_s": one.ready_s,
+            "all_s": one.all_s,
+            "worst_all_s": worst,
+            "rounds": len(seen[name]),
+        }
     return found
 
 
@@ -59,7 +66,10 @@ async def _bounded(measuring: Awaitable[Back]) -> Back:
 
 
 def _median(rows: list[Back]) -> Back:
-    return Back(statistics.median(row.first_s for row in rows), statistics.median(row.all_s for row in rows))
+    middle = statistics.median
+    return Back(
+        middle(row.first_s for row in rows), middle(row.all_s for row in rows), middle(row.ready_s for row in rows)
+    )
 
 
 def documents(folder: Path, count: int, rounds: int) -> Figures:
@@ -87,6 +97,42 @@ def documents(folder: Path, count: int, rounds: int) -> Figures:
         peer_rate = statistics.median(theirs)
         say(f"  {pouch.NAME:42} {peer_rate:9,.0f}/s  ours to theirs {rate / peer_rate:.1f}")
         found["pouchdb"] = {"per_s": peer_rate, "ratio": rate / peer_rate}
+    return found
+
+
+def losses(folder: Path, rounds: int) -> Figures:
+    """Count what is missing after a kill -9 and the loss of the disk: on Litestream's replica, and at the neighbour."""
+    try:
+        say(
+            f"entries missing after kill -9 of the node and loss of its disk ({rounds} kills each; {litestream.version()})"
+        )
+    except PeerMissing as peer:
+        return missing(peer)
+    seen: dict[str, list[Loss]] = {"200 ms": [], "defaults": []}
+    for turn in range(rounds):
+        for name, rows in seen.items():
+            path = folder / f"{name.replace(' ', '')}-{turn}"
+            path.mkdir()
+            rows.append(litestream.one_loss(path, defaults=name == "defaults"))
+    everything = [one for rows in seen.values() for one in rows]
+    ways = {
+        f"Litestream, {name}": ([one.replica_lost for one in rows], [one.replica_lost_witnessed for one in rows])
+        for name, rows in seen.items()
+    }
+    ways["the neighbour's mirror"] = (
+        [one.mirror_lost for one in everything],
+        [one.mirror_lost_witnessed for one in everything],
+    )
+    found: Figures = {"entries_per_s": statistics.median(one.per_s for one in everything)}
+    for name, (acknowledged, witnessed) in ways.items():
+        say(
+            f"  {name:24} of the acknowledged: median {statistics.median(acknowledged):.0f}, worst {max(acknowledged)};"
+            f"  of those shown as witnessed: median {statistics.median(witnessed):.0f}, worst {max(witnessed)}"
+        )
+        found[name] = {"acknowledged_lost": acknowledged, "witnessed_lost": witnessed}
+    say(
+        f"  at {found['entries_per_s']:.0f} entries a second; with witness = required nothing is acknowledged unwitnessed"
+    )
     return found
 
 

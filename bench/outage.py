@@ -39,10 +39,11 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """Seconds to the first entry and to all of them."""
+    """Seconds to the first entry and to all of them; `ready_s` until a restarted receiver listened, 0 for a cut."""
 
     first_s: float
     all_s: float
+    ready_s: float = 0.0
 
 
 class Sender:
@@ -159,6 +160,8 @@ async def ours(folder: Path, outage: Outage) -> Back:
                 else:
                     receiver = neighbour(folder, port, wait=False)
                 all_s = await sender.all_cosigned() - began
-                return Back((await first) - began, all_s)
+                first_s = (await first) - began
+                ready_s = receiver.read()["at_s"] - began if outage.how == "restart" else 0.0
+                return Back(first_s, all_s, ready_s)
     finally:
         receiver.kill()

@@ -7,6 +7,7 @@ it serves. WANTED is a JSON file of the blobs that it is to accept, as hex SHA-2
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 from aiohttp.web_runner import AppRunner, TCPSite
@@ -39,7 +40,7 @@ async def serve(folder: Path, sender_folder: Path, port: int, named: dict[str, i
     runner = AppRunner(sync_app(receiver), access_log=None)
     await runner.setup()
     await TCPSite(runner, "127.0.0.1", port, ssl_context=node.keys.server_context()).start()
-    print(json.dumps({"port": runner.addresses[0][1]}), flush=True)
+    print(json.dumps({"port": runner.addresses[0][1], "at_s": time.monotonic()}), flush=True)
     await asyncio.Event().wait()
 
 

@@ -1,302 +1,143 @@
-"""`make bench`: acknowledged commands, catch-up, verification, start-up; each beside its peer, in one run on one disk.
+"""`make bench`: us beside our peers, in one run on one machine, as ratios.
 
-bench [--quick] [--data DIR]: DIR is where the disk is measured (default: a scratch folder beside the repository's).
+python -m bench [--quick] [--only PART ...] [--data DIR] [--json]: DIR is a folder on the disk that is measured. Everything is
+repeated and taken in turns with what it is compared with, because others may be using the machine.
 """
 
 import asyncio
 import datetime as dt
-import io
 import json
-import os
-import platform
-import statistics
-import subprocess
-import sys
 import tempfile
 import threading
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import apsw
 import click
 import psutil
-from aiohttp.web_runner import AppRunner, TCPSite
 
-from bench.setup_node import AT_MS, PREFECTURE, entry, make_node, opened, origin_of
-from node import projection
-from node.check import check_log
-from node.domain.incident import RecordIncident
-from node.domain.values import Actor, Role
-from node.export import write_log_bundle
-from node.start import DATABASE
-from node.store import connect
-from sync.bundle import ZipMembers
+from bench import backlog, beside, files, outage
+from bench.outage import Outage
+from bench.own import acknowledged, fill, machine, say, start_up, verification
+from bench.setup_node import PREFECTURE, make_node
 from sync.certs import make_authority
-from sync.checkpoint import Checkpoint, sign
-from sync.endpoints import MirroredLog, SyncNode, sync_app
-from sync.keys import load_identity
-from sync.link import PeerLink
-from sync.log import head, open_log
-from sync.merkle import leaf_hash
-from sync.note import VerifierKey
-from sync.policy import Party, Policy
-from sync.replicate import RemoteNode, push_log
-from sync.verify import verify_bundle
-
-ROW = b"x" * 430
-ACTOR = Actor("O-01", Role.OPERATOR)
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
+@dataclass
+class Run:
+    """One run: where, how thoroughly, and what it has found so far."""
+
+    folder: Path
+    quick: bool
+    figures: dict[str, object] = field(default_factory=dict)
+    commands: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def scratch(self, name: str) -> Path:
+        """Return a folder of its own for one part."""
+        made = self.folder / name
+        made.mkdir()
+        return made
 
 
-def machine() -> str:
-    """Return what this was measured on."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
-    return (
-        f"{os.cpu_count()} cores {model}; Linux {platform.release()}; Python {platform.python_version()}; "
-        f"SQLite {apsw.sqlite_lib_version()}"
-    )
+def _commands(run: Run) -> None:
+    say("acknowledged commands (ratio: to one 430-byte row a FULL transaction, same disk, same run)")
+    run.commands = asyncio.run(acknowledged(run.folder, 0.7 if run.quick else 2.0, 1 if run.quick else 3))
+    for name, row in run.commands.items():
+        say(
+            f"  {name:24} {row['per_s']:9,.0f}/s  p50 {row['p50_ms']:6.2f} ms  p99 {row['p99_ms']:6.2f} ms  "
+            f"ratio {row['ratio_to_bare_loop']:5.2f}"
+        )
+    run.figures["acknowledged"] = run.commands
 
 
-def bare_loop(folder: Path, seconds: float) -> float:
-    """Return rows a second of the peer: one 430-byte row a transaction, WAL, synchronous=FULL."""
-    path = folder / f"bare-{time.monotonic_ns()}.db"
-    db = connect(path)
-    db.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT")
-    done, until = 0, time.perf_counter() + seconds
-    began = time.perf_counter()
-    while time.perf_counter() < until:
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("INSERT INTO rows (body) VALUES (?)", (ROW,))
-        db.execute("COMMIT")
-        done += 1
-    rate = done / (time.perf_counter() - began)
-    db.close()
-    return rate
+def _events(run: Run) -> None:
+    seconds, rounds = (0.5, 1) if run.quick else (2.0, 3)
+    run.figures["eventsourcing"] = beside.event_library(run.scratch("events"), run.commands, seconds, rounds)
 
 
-async def clients(count: int, seconds: float, one: Callable[[], Awaitable[object]]) -> tuple[float, list[float]]:
-    """Let `count` clients call `one` again and again; return calls a second and every latency in ms."""
-    latencies: list[float] = []
-    until = time.perf_counter() + seconds
-
-    async def client() -> None:
-        while time.perf_counter() < until:
-            began = time.perf_counter()
-            await one()
-            latencies.append((time.perf_counter() - began) * 1_000)
-
-    began = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(count)))
-    return len(latencies) / (time.perf_counter() - began), latencies
-
-
-async def acknowledged(folder: Path, seconds: float, rounds: int) -> dict[str, dict[str, float]]:
-    """Measure the bare log and the full path with 1 and 32 clients, rounds interleaved with the bare loop."""
-    authority = make_authority(PREFECTURE, dt.datetime.now(dt.UTC))
-    make_node(folder / "ack", "ack", authority)
-    node = opened(folder / "ack", "ack")
-    counter = iter(range(10**9))
-    room = iter(range(10**9))
-
-    async def bare_log() -> object:
-        return await node.store.write(lambda _db: node.recorder.log.append(ROW))
-
-    async def full_path() -> object:
-        n = next(counter)
-        stream = f"room/r{next(room) // 40:06d}"
-        command = RecordIncident("other", "市电中断" * 16, AT_MS - 1, ())
-        return await node.submit(stream, command, command_id=n.to_bytes(16, "big"), actor=ACTOR)
-
-    found: dict[str, list[tuple[float, float, float, float]]] = {}
-    for _ in range(rounds):
-        for name, one in (("bare log", bare_log), ("full path", full_path)):
-            for count in (1, 64, 1_000):
-                base = bare_loop(folder, seconds / 2)
-                rate, latencies = await clients(count, seconds, one)
-                latencies.sort()
-                p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
-                found.setdefault(f"{name}, {count} client{'s' if count > 1 else ''}", []).append(
-                    (rate, p50, p99, rate / base)
-                )
-    await node.close()
-    return {
-        name: {
-            "per_s": statistics.median(row[0] for row in rows),
-            "p50_ms": statistics.median(row[1] for row in rows),
-            "p99_ms": statistics.median(row[2] for row in rows),
-            "ratio_to_bare_loop": statistics.median(row[3] for row in rows),
-        }
-        for name, rows in found.items()
-    }
-
-
-def fill(folder: Path, node: str, count: int, *, views: bool) -> float:
-    """Write `count` entries into a node's log, signed in steps of 10,000; return the seconds it took."""
-    keys = load_identity(folder / "keys")
-    origin = origin_of(node)
-    db = connect(folder / DATABASE)
-    began = time.perf_counter()
-    for start in range(0, count, 10_000):
-        db.execute("BEGIN IMMEDIATE")
-        log = open_log(db, origin)
-        bodies = [entry(origin, node, seq) for seq in range(start, min(start + 10_000, count))]
-        log.extend(bodies, [leaf_hash(body) for body in bodies])
-        log.store_checkpoint(sign(Checkpoint(origin, log.size, log.frontier.root()), keys.log_signer))
-        db.execute("COMMIT")
-        if start % 100_000 == 0 and sys.stderr.isatty():
-            print(f"  {start:,}/{count:,}", end="\r", file=sys.stderr, flush=True)
-    if views:
-        db.execute("BEGIN IMMEDIATE")
-        projection.rebuild(db, db, origin)
-        db.execute("COMMIT")
-    took = time.perf_counter() - began
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
-    return took
-
-
-async def catch_up(folder: Path, count: int) -> float:
-    """Return entries a second that a fresh neighbour stores (FULL) and cosigns, over loopback mTLS."""
-    authority = make_authority(PREFECTURE, dt.datetime.now(dt.UTC))
-    for name in ("from", "to"):
-        make_node(folder / name, name, authority)
+def _catch_up(run: Run) -> None:
+    count = 20_000 if run.quick else 100_000
+    folder = run.scratch("fresh")
+    outage.make_pair(folder)
     fill(folder / "from", "from", count, views=False)
-    source, target = opened(folder / "from", "from"), opened(folder / "to", "to")
-    mirrored = MirroredLog(source.keys.log_signer.vkey, "from")
-    receiver = SyncNode(
-        db=target.store,
-        cosigner=target.keys.cosigner,
-        witness=target.keys.witness,
-        prefecture=PREFECTURE,
-        trust={origin_of("from"): mirrored},
-        allowed=lambda _peer, _origin: True,
-        now_ms=lambda: AT_MS,
-    )
-    runner = AppRunner(sync_app(receiver), access_log=None)
-    await runner.setup()
-    site = TCPSite(runner, "127.0.0.1", 0, ssl_context=target.keys.server_context())
-    await site.start()
-    port = runner.addresses[0][1]
-    link = PeerLink(
-        url=f"https://127.0.0.1:{port}", node="to", prefecture=PREFECTURE, context=source.keys.client_context()
-    )
-    push = push_log(
-        link,
-        source.store,
-        origin=origin_of("from"),
-        peer=RemoteNode("to", target.keys.cosigner.vkey),
-        now_ms=lambda: AT_MS,
-    )
-    began = time.perf_counter()
-    task = asyncio.create_task(push.run())
-    while True:
-        held = await source.store.read(lambda db: head(db, origin_of("from")))
-        if any(one.size == count for one in held.cosignatures):
-            break
-        await asyncio.sleep(0.02)
-    took = time.perf_counter() - began
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await link.close()
-    await runner.cleanup()
-    await source.close()
-    await target.close()
-    return count / took
+    rate = asyncio.run(outage.fresh(folder, count))
+    say(f"a new neighbour takes {count:,} entries, stored FULL and cosigned: {rate:,.0f}/s ({count / rate:.1f} s)")
+    bundle_rate, check_rate = verification(folder, count)
+    say(f"verification: bundle offline {bundle_rate:,.0f}/s, log part of check {check_rate:,.0f}/s")
+    run.figures |= {"catch_up_per_s": rate, "verify_bundle_per_s": bundle_rate, "check_log_per_s": check_rate}
 
 
-def verification(folder: Path, count: int) -> tuple[float, float]:
-    """Return entries a second of the offline verifier over a bundle, and of the log part of `erhai check`."""
-    db = connect(folder / "from" / DATABASE, readonly=True)
-    vkey = VerifierKey.parse(str(load_identity(folder / "from" / "keys").log_signer.vkey))
-    policy = Policy((Party(vkey),), {}, {}, None)
-    target = io.BytesIO()
-    write_log_bundle(db, target, origin_of("from"), policy)
-    target.seek(0)
-    began = time.perf_counter()
-    verdict = verify_bundle(ZipMembers(target), policy, None)
-    bundle_s = time.perf_counter() - began
-    began = time.perf_counter()
-    differences = check_log(db, origin_of("from"), vkey)
-    check_s = time.perf_counter() - began
-    db.close()
-    if not verdict.ok or differences:
-        say(f"the log to measure with does not verify: {verdict} {differences[:2]}")
-    return count / bundle_s, count / check_s
+def _documents(run: Run) -> None:
+    count, rounds = (5_000, 1) if run.quick else (20_000, 3)
+    run.figures["pouchdb"] = beside.documents(run.scratch("documents"), count, rounds)
 
 
-_START = """
-import sys, time, psutil
-from pathlib import Path
-began = time.perf_counter()
-from bench.setup_node import opened
-node = opened(Path(sys.argv[1]), sys.argv[2])
-print(time.perf_counter() - began, psutil.Process().memory_info().rss, node.recorder.log.size, node.stopped or "active")
-import os
-os._exit(0)
-"""
+def _cut(run: Run) -> None:
+    what = Outage("cut", 3.0 if run.quick else 12.0, 20_000 if run.quick else 100_000)
+    run.figures["link_cut"] = beside.back_again(run.scratch("cut"), what, 1 if run.quick else 3)
 
 
-def start_up(folder: Path, name: str) -> tuple[float, float, str]:
-    """Return seconds from nothing to an open node in a fresh process, its memory in MiB, and what it says."""
-    done = subprocess.run(
-        [sys.executable, "-c", _START, str(folder / name), name],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[1],
-    )
-    seconds, rss, size, word = done.stdout.split(maxsplit=3)
-    return float(seconds), int(rss) / 2**20, f"{size} entries, {word.strip()}"
+def _restart(run: Run) -> None:
+    what = Outage("restart", 1.0, 20_000 if run.quick else 100_000)
+    run.figures["receiver_restart"] = beside.back_again(run.scratch("restart"), what, 1 if run.quick else 3)
+
+
+def _losses(run: Run) -> None:
+    run.figures["losses"] = beside.losses(run.scratch("losses"), 1 if run.quick else 5)
+
+
+def _files(run: Run) -> None:
+    mib, shaped_mib, rounds = (64, 16, 1) if run.quick else (256, 64, 3)
+    say(f"attachments beside a plain HTTP PUT (median of {rounds}; 2 GB: make bench-files)")
+    run.figures["files"] = files.run(run.scratch("files"), mib, shaped_mib, rounds)
+
+
+def _backlog(run: Run) -> None:
+    run.figures["backlog"] = backlog.run(run.scratch("backlog"), 50_000 if run.quick else 500_000)
+
+
+def _start(run: Run) -> None:
+    authority = make_authority(PREFECTURE, dt.datetime.now(dt.UTC))
+    for size in (1_000, 10_000 if run.quick else 1_000_000):
+        name = f"start{size}"
+        make_node(run.folder / name, name, authority)
+        took = fill(run.folder / name, name, size, views=True)
+        seconds, memory, word = start_up(run.folder, name)
+        say(f"start-up with {size:,} entries: {seconds:.2f} s, {memory:.0f} MiB ({word}; made in {took:.0f} s)")
+        run.figures[f"start_{size}"] = {"seconds": seconds, "mib": memory}
+
+
+PARTS: dict[str, Callable[[Run], None]] = {
+    "commands": _commands,
+    "events": _events,
+    "catch-up": _catch_up,
+    "documents": _documents,
+    "cut": _cut,
+    "restart": _restart,
+    "losses": _losses,
+    "files": _files,
+    "backlog": _backlog,
+    "start": _start,
+}
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="smaller sizes, under a minute")
+@click.option("--quick", is_flag=True, help="smaller sizes, one round of each")
+@click.option("--only", multiple=True, type=click.Choice(tuple(PARTS)), help="only these parts; may be given again")
 @click.option("--json", "as_json", is_flag=True, help="figures as JSON on the last line")
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), default=None, help="folder on the disk to measure"
 )
-def main(data: Path | None, *, quick: bool, as_json: bool) -> None:
+def main(data: Path | None, only: tuple[str, ...], *, quick: bool, as_json: bool) -> None:
     """Measure and print."""
     say(f"machine: {machine()}; {psutil.virtual_memory().total // 2**30} GiB")
-    figures: dict[str, object] = {"machine": machine()}
     with tempfile.TemporaryDirectory(dir=data, prefix="erhai-bench-") as scratch:
-        folder = Path(scratch)
-        say("acknowledged commands (ratio: to one 430-byte row a FULL transaction, same disk, same run)")
-        found = asyncio.run(acknowledged(folder, 0.7 if quick else 2.0, 1 if quick else 3))
-        for name, row in found.items():
-            say(
-                f"  {name:24} {row['per_s']:9,.0f}/s  p50 {row['p50_ms']:6.2f} ms  p99 {row['p99_ms']:6.2f} ms  "
-                f"ratio {row['ratio_to_bare_loop']:5.2f}"
-            )
-        figures["acknowledged"] = found
-        count = 20_000 if quick else 100_000
-        rate = asyncio.run(catch_up(folder, count))
-        say(f"catch-up of {count:,} entries, stored FULL and cosigned: {rate:,.0f}/s ({count / rate:.1f} s)")
-        bundle_rate, check_rate = verification(folder, count)
-        say(f"verification: bundle offline {bundle_rate:,.0f}/s, log part of check {check_rate:,.0f}/s")
-        figures |= {"catch_up_per_s": rate, "verify_bundle_per_s": bundle_rate, "check_log_per_s": check_rate}
-        authority = make_authority(PREFECTURE, dt.datetime.now(dt.UTC))
-        for size in (1_000, 10_000 if quick else 1_000_000):
-            name = f"start{size}"
-            make_node(folder / name, name, authority)
-            took = fill(folder / name, name, size, views=True)
-            seconds, memory, word = start_up(folder, name)
-            say(f"start-up with {size:,} entries: {seconds:.2f} s, {memory:.0f} MiB ({word}; made in {took:.0f} s)")
-            figures[f"start_{size}"] = {"seconds": seconds, "mib": memory}
+        run = Run(Path(scratch), quick, {"machine": machine()})
+        for name, part in PARTS.items():
+            if not only or name in only:
+                part(run)
     if as_json:
-        print(json.dumps(figures))
+        print(json.dumps(run.figures))
 
 
 if __name__ == "__main__":

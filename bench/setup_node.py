@@ -6,12 +6,15 @@ from pathlib import Path
 from node.clock import FixedClock
 from node.domain import incident, wire
 from node.node import Node
+from node.places import TRUST
 from node.room_key import make_room_key
-from node.settings import Settings
+from node.settings import Peer, Settings
 from node.start import KEYS, ROOM_KEY, create_data, open_node
 from sync import codec
 from sync.certs import Authority
-from sync.keys import make_identity
+from sync.crl import issue_crl
+from sync.keys import load_identity, make_identity
+from sync.trust import CRL_FILE
 
 PREFECTURE = "bench.erhai"
 AT_MS = 1_772_000_000_000
@@ -23,15 +26,17 @@ def origin_of(node: str) -> str:
 
 
 def make_node(folder: Path, node: str, authority: Authority) -> None:
-    """Make keys, database and fence."""
+    """Make keys, database, fence and a fresh list of revoked certificates."""
     now = dt.datetime.now(dt.UTC)
     create_data(folder, origin_of(node))
     make_identity(folder / KEYS, origin=origin_of(node), node=node, authority=authority, now=now)
     make_room_key(folder / ROOM_KEY)
+    (folder / TRUST).mkdir(mode=0o700)
+    (folder / TRUST / CRL_FILE).write_bytes(issue_crl(authority, number=1, revoked={}, now=now))
 
 
-def opened(folder: Path, node: str) -> Node:
-    """Open a bench node."""
+def opened(folder: Path, node: str, *neighbours: Path) -> Node:
+    """Open a bench node; `neighbours` are the folders of the nodes that it is enrolled with."""
     settings = Settings(
         role="county",
         node=node,
@@ -41,8 +46,21 @@ def opened(folder: Path, node: str) -> Node:
         sync_port=2,
         centre_name="bench",
         room_name="bench",
+        peers=tuple(_peer(one) for one in neighbours),
     )
     return open_node(settings, FixedClock(AT_MS))
+
+
+def _peer(folder: Path) -> Peer:
+    public = load_identity(folder / KEYS).public()
+    return Peer(
+        name=public.node,
+        kind="room",
+        origin=public.origin,
+        log_vkey=public.log_vkey,
+        cosigner_vkey=public.cosigner_vkey,
+        tls_public=public.tls_public,
+    )
 
 
 def entry(origin: str, node: str, seq: int) -> bytes:

@@ -4,6 +4,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from sync.blob_parts import Parts
@@ -13,6 +14,7 @@ from sync.receiver import Ask, Route, SyncNode, small_body
 from sync.witness import Answer, refuse
 
 UPLOADS = 8  # chunks taken at a time
+ABREAST = 3  # and of one blob: a sender has the next one on the line, and one that was cut is back before its old request is dead
 _SHA = "(?P<sha>[0-9a-f]{64})"
 
 
@@ -32,7 +34,8 @@ class BlobPort:
         self._parts = Parts(store)
         self._wanted = wanted
         self._arrived = arrived
-        self._taking: set[bytes] = set()
+        self._taking: Counter[bytes] = Counter()
+        self._turns: dict[bytes, asyncio.Lock] = {}
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -76,14 +79,14 @@ class BlobPort:
         sha256 = bytes.fromhex(match["sha"])
         if not node.has_room():
             return refuse(507, "the disk is nearly full")
-        if sha256 in self._taking:
-            return refuse(429, "another upload of this blob is under way")
-        if len(self._taking) >= UPLOADS:
+        if self._taking[sha256] >= ABREAST:
+            return refuse(429, "other uploads of this blob are under way")
+        if self._taking.total() >= UPLOADS:
             return refuse(503, "busy")
         size = await self._wanted(sha256)
         if size is None:
             return refuse(409, "no entry held here names this blob yet")
-        self._taking.add(sha256)
+        self._taking[sha256] += 1
         try:
             body = await small_body(ask, MAX_CHUNK_BODY)
             if isinstance(body, Answer):
@@ -91,11 +94,17 @@ class BlobPort:
             chunk = Chunk.parse(body)
             if chunk.index != int(match["n"]) or chunk.size != size:
                 return refuse(422, f"chunk {chunk.index} of {chunk.size} bytes; the entry says {size} bytes")
-            taken = await asyncio.to_thread(self._parts.take, sha256, chunk)
+            async with self._turns.setdefault(
+                sha256, asyncio.Lock()
+            ):  # the next chunk is read while this one is fsynced
+                taken = await asyncio.to_thread(self._parts.take, sha256, chunk)
         except BlobFault as fault:
             return refuse({"wrong-digest": 422, "too-many": 503}.get(fault.why, 507), str(fault))
         finally:
-            self._taking.discard(sha256)
+            self._taking[sha256] -= 1
+            if not self._taking[sha256]:
+                del self._taking[sha256]
+                self._turns.pop(sha256, None)
         if taken.complete:
             self._arrived(sha256)
             return Answer(201, b"complete\n")

@@ -20,7 +20,8 @@ _SHA = "(?P<sha>[0-9a-f]{64})"
 
 class BlobPort:
     """The handlers over one store. `wanted(sha256)` is the size that an entry held here gives a blob, None for none;
-    `arrived(sha256)` is called after one is here whole.
+    `arrived(sha256)` is called after one is here whole; `named_in(sha256)` are the logs that name it, and whoever may read
+    none of them is not shown it.
     """
 
     def __init__(
@@ -28,8 +29,10 @@ class BlobPort:
         store: BlobStore,
         wanted: Callable[[bytes], Awaitable[int | None]],
         arrived: Callable[[bytes], None] = lambda _sha256: None,
+        named_in: Callable[[bytes], Awaitable[tuple[str, ...]]] | None = None,
     ) -> None:
         """Open the partial blobs."""
+        self._named_in = named_in
         self._store = store
         self._parts = Parts(store)
         self._wanted = wanted
@@ -47,9 +50,14 @@ class BlobPort:
             ("PUT", re.compile(f"/blob/{_SHA}/(?P<n>[0-9]{{1,6}})"), self._put),
         )
 
-    async def _has(self, _node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
+    async def _for(self, node: SyncNode, ask: Ask, sha256: bytes) -> bool:
+        if self._named_in is None:
+            return True
+        return any(node.readable(ask.peer, origin) for origin in await self._named_in(sha256))
+
+    async def _has(self, node: SyncNode, ask: Ask, match: re.Match[str]) -> Answer:
         sha256 = bytes.fromhex(match["sha"])
-        if not await asyncio.to_thread(self._store.has, sha256):
+        if not await self._for(node, ask, sha256) or not await asyncio.to_thread(self._store.has, sha256):
             return refuse(404, "not here")
         return Answer(200, b"%d\n" % self._store.path(sha256).stat().st_size)
 
@@ -59,8 +67,10 @@ class BlobPort:
         )
         return Answer(200, b"%d\n" % found)
 
-    async def _get(self, _node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
+    async def _get(self, node: SyncNode, ask: Ask, match: re.Match[str]) -> Answer:
         sha256, index = bytes.fromhex(match["sha"]), int(match["n"])
+        if not await self._for(node, ask, sha256):
+            return refuse(404, "not here")
 
         def read() -> bytes | None:
             with self._store.open(sha256) as file:

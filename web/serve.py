@@ -14,6 +14,7 @@ from aiohttp.web_runner import AppRunner, TCPSite
 from node import control
 from node.node import Node
 from node.places import ADDRESSES, DATABASE
+from node.readers import may_read
 from node.recover import Recovery, stop_on_proof
 from node.replica import Replicator
 from node.settings import Peer, Settings
@@ -85,9 +86,10 @@ class Replication:
             stored=self._stored,
             heard=self._heard,
             judge=keys.judge,
-            more_routes=BlobPort(node.blobs, self._wanted).routes
+            more_routes=BlobPort(node.blobs, self._wanted, named_in=self._named_in).routes
             + Told(keys.log_signer.vkey, self._disproved).routes
             + self._trust_routes(),
+            readable=lambda peer, origin: may_read(node.settings, peer, origin),
             released=self._released,
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
@@ -187,6 +189,9 @@ class Replication:
         )
         self._blob_pushes[peer.name] = push
         self._tasks.append(push)
+
+    async def _named_in(self, sha256: bytes) -> tuple[str, ...]:
+        return await self._node.store.read(lambda db: blobs_view.named_in(db, sha256))
 
     async def _wanted(self, sha256: bytes) -> int | None:
         return await self._node.store.read(lambda db: blobs_view.wanted_size(db, sha256))

@@ -43,6 +43,11 @@ def wanted_size(db: apsw.Connection, sha256: bytes) -> int | None:
     return None if row is None or row[0] is None else int(row[0])
 
 
+def named_in(db: apsw.Connection, sha256: bytes) -> tuple[str, ...]:
+    """Return the logs whose entries name a blob."""
+    return tuple(row[0] for row in db.execute("SELECT DISTINCT origin FROM blob_refs WHERE sha256 = ?", (sha256,)))
+
+
 def of_entry(db: apsw.Connection, origin: str, seq: int) -> tuple[bytes, ...]:
     """Return the blobs that one entry names."""
     rows = db.execute("SELECT sha256 FROM blob_refs WHERE origin = ? AND seq = ? ORDER BY 1", (origin, seq))

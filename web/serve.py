@@ -262,8 +262,10 @@ class Replication:
 
     async def _disproved(self, proof: Opened, by: str) -> None:
         if self._node.stopped is None:
-            await stop_on_proof(self._node, proof, by)
-            self._stopped.set()
+            try:
+                await stop_on_proof(self._node, proof, by)
+            finally:  # also where the disk refused to keep the proof: the node is stopped, and must come to itself
+                self._stopped.set()
 
     async def _watch(self) -> None:
         """Tell the pages when a link's word or a record's reach changes."""

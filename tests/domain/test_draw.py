@@ -190,9 +190,13 @@ CHANGES = {
     "one less": (regrouped(D1, taken=draws.COMMITTEE[:4]), "group-short"),
     "nobody": (regrouped(D1, taken=()), "not-in-order"),
     "taken in another order": (regrouped(D1, taken=draws.COMMITTEE[::-1]), "not-in-order"),
+    "a decline that nobody noted": (
+        regrouped(D1, taken=(*draws.COMMITTEE[:4], "5329240007"), passed=PASSED),
+        "not-in-order",
+    ),
     "a refusal left out": (regrouped(D1, passed=PASSED[:1]), "not-in-order"),
     "a refusal added": (regrouped(D1, passed=(*PASSED, ("5329240007", "absent"))), "reached-too-many"),
-    "a refusal far down the order": (regrouped(D1, passed=(*PASSED, ("5329240010", "absent"))), "not-in-order"),
+    "a refusal far down the order": (regrouped(D1, passed=(*PASSED, ("5329240010", "absent"))), "reached-too-many"),
     "passed before the turn": (regrouped(D1, passed=(*PASSED, ("5329240010", "not-eligible"))), "passed-too-far"),
     "a reason that is none": (regrouped(D1, passed=(*PASSED, ("5329240010", "ugly"))), "groups-malformed"),
 }

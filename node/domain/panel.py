@@ -172,18 +172,21 @@ def _form(lot: "LotState", command: FormCommittee, asked: Asked) -> tuple[Commit
     return (CommitteeFormed(command.how, command.members),)
 
 
-def check_members(members: tuple[Member, ...], profile: Profile) -> None:
-    """Raise Refused where these members may not sit together: number, share of experts, interest (ZB 37, ZBT 46)."""
+def check_numbers(count: int, experts: int, profile: Profile) -> None:
+    """Raise Refused for a committee of a size or a share of experts that the law does not allow (ZB 37)."""
     least, odd = profile.rule("committee-min"), profile.rule("committee-odd")
     share = profile.rule("committee-expert-share")
-    count = len(members)
     if count < profile.number(least.id):
         raise breach(least, "committee-too-small", value=count)
     if profile.flag(odd.id) and count % 2 == 0:
         raise breach(odd, "committee-even", value=count, limit="odd")
-    experts = sum(member.kind == "expert" for member in members)
     if Fraction(experts, count) < Fraction(str(share.value)):
         raise breach(share, "too-few-experts", value=f"{experts}/{count}")
+
+
+def check_members(members: tuple[Member, ...], profile: Profile) -> None:
+    """Raise Refused where these members may not sit together: number, share of experts, interest (ZB 37, ZBT 46)."""
+    check_numbers(len(members), sum(member.kind == "expert" for member in members), profile)
     for member in members:
         _check_member(member)
     require_distinct((member.no for member in members), "no")

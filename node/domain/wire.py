@@ -13,9 +13,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from node.domain import (
     award,
+    bank,
     bidding,
     bond,
     custody,
+    drawn,
     epoch,
     evaluation,
     imported,
@@ -44,6 +46,8 @@ _MODULES = (
     ("epoch", epoch),
     ("incident", incident),
     ("review", review),
+    ("draw", drawn),
+    ("bank", bank),
     ("imported", imported),
 )
 

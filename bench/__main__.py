@@ -7,6 +7,7 @@ repeated and taken in turns with what it is compared with, because others may be
 import asyncio
 import datetime as dt
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Run:
     quick: bool
     figures: dict[str, object] = field(default_factory=dict)
     commands: dict[str, dict[str, float]] = field(default_factory=dict)
+    loads: dict[str, tuple[float, float]] = field(default_factory=dict)  # of all programs of the machine, by part
 
     def scratch(self, name: str) -> Path:
         """Return a folder of its own for one part."""
@@ -135,7 +137,12 @@ def main(data: Path | None, only: tuple[str, ...], *, quick: bool, as_json: bool
         run = Run(Path(scratch), quick, {"machine": machine()})
         for name, part in PARTS.items():
             if not only or name in only:
+                before = os.getloadavg()[0]
                 part(run)
+                after = os.getloadavg()[0]
+                say(f"  (load of the machine: {before:.1f} before, {after:.1f} after)")
+                run.loads[name] = (before, after)
+        run.figures["load"] = run.loads
     if as_json:
         print(json.dumps(run.figures))
 

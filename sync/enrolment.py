@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
+from sync.certs import UNREADABLE
 from sync.codec import pack, unpack
 from sync.keys import name_base
 from sync.note import VerifierKey
@@ -180,7 +181,7 @@ def csr_key(request: Request) -> Ed25519PublicKey:
         csr = x509.load_der_x509_csr(request.csr)
         key, valid = csr.public_key(), csr.is_signature_valid
         names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise EnrolRefused("bad-csr", str(error)) from error
     member = request.member
     if not isinstance(key, Ed25519PublicKey) or not valid:
@@ -282,7 +283,7 @@ def open_bundle(paper: bytes, *, ca: bytes = b"", token: str = "") -> Bundle:
     bundle = Bundle(*_typed(Bundle, (*raw[:7], members, raw[8])))
     try:
         authorities = x509.load_pem_x509_certificates(ca or bundle.ca)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise EnrolRefused("bad-ca", str(error)) from error
     for authority in authorities:
         key = authority.public_key()

@@ -8,6 +8,7 @@ from node.domain import (
     bank,
     bidding,
     bond,
+    ceremony,
     custody,
     drawn,
     epoch,
@@ -92,8 +93,8 @@ DUTIES: dict[type, frozenset[Role]] = {
     bank.ImportExperts: frozenset({OPERATOR, Role.SYSTEM}),
     drawn.FreezeExperts: frozenset({OPERATOR}),
     drawn.FreezeOptions: frozenset({OPERATOR}),
-    **dict.fromkeys((drawn.CommitNonce, drawn.RevealNonce), frozenset({*DRAW_PARTIES})),
-    **dict.fromkeys((drawn.ReleaseShare, drawn.OpenEscrow), frozenset({*DRAW_PARTIES, Role.SYSTEM})),
+    **dict.fromkeys((ceremony.CommitNonce, drawn.RevealNonce), frozenset({*DRAW_PARTIES})),
+    **dict.fromkeys((ceremony.ReleaseShare, drawn.OpenEscrow), frozenset({*DRAW_PARTIES, Role.SYSTEM})),
     # Whoever calls sees telephone numbers; the operator sees counts (ZB 37).
     drawn.RecordOutcome: frozenset({Role.WITNESS, Role.SYSTEM}),
     drawn.CancelDraw: frozenset({SUPERVISOR}),

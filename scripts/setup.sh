@@ -15,7 +15,6 @@ need libharfbuzz-subset0
 need fonts-noto-cjk
 command -v npm >/dev/null 2>&1 || need npm
 if [ "$what" = dev ]; then command -v node >/dev/null 2>&1 || need nodejs; fi
-if [ "$what" = dev ]; then need chromium; fi
 if [ "$what" = dev ]; then need chromium; need ssss; need openssl; fi
 if [ ${#missing[@]} -gt 0 ]; then
   echo "安装系统软件包 / installing Debian packages: ${missing[*]}"

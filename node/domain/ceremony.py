@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from node.domain.draw import NONCE_BYTES, commit_of
+from node.domain.draw import fits
 from node.domain.draw_proof import PARTIES
 from node.domain.guards import breach, require_digest, require_distinct, require_text
 from node.domain.profile import Profile
@@ -187,7 +187,7 @@ def reveal(state: CeremonyState, name: str, nonce: bytes, asked: Asked) -> Nonce
     _open_to_nonces(state, party)
     if party.person != asked.actor.person:
         raise Refused("party-of-another", rule="who-commits-reveals", value=asked.actor.person)
-    if commit_of(nonce) != party.commit:
+    if not fits(nonce, party.commit):
         raise Refused("nonce-differs", rule="nonce-as-committed", value=name)
     return NonceRevealed(name, nonce)
 
@@ -216,7 +216,7 @@ def escrow_opened(state: CeremonyState, name: str, nonce: bytes) -> tuple[object
     _open_to_nonces(state, party)
     if len(party.shares) < THRESHOLD:
         raise Refused("shares-too-few", rule="escrow", value=str(len(party.shares)), limit=str(THRESHOLD))
-    if len(nonce) != NONCE_BYTES or commit_of(nonce) != party.commit:
+    if not fits(nonce, party.commit):
         return (DrawVoided("escrow-false", name, ""),)
     return (EscrowOpened(name, nonce, tuple(number for number, _ in party.shares)),)
 

@@ -207,6 +207,9 @@ def _lot_of(state: DrawState, stream: str, command: FreezeExperts | FreezeOption
 
 def _fresh(command: FreezeExperts, profile: Profile, asked: Asked) -> None:
     """Refuse a snapshot of the bank older than the profile allows, unless the supervisor has approved it."""
+    bank = asked.look(f"bank/{asked.node}")
+    if (bank.commitments, bank.taken_at_ms) != (command.snapshot, command.snapshot_at_ms):
+        raise Refused("snapshot-differs", rule="bank-as-imported", value=command.snapshot.hex()[:16])
     rule = profile.rule("draw-snapshot-days")
     age = (asked.at_ms - command.snapshot_at_ms) // DAY_MS
     if command.snapshot_at_ms > asked.at_ms:

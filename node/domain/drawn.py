@@ -215,6 +215,16 @@ class DrawState:
         """Return how many each group needs."""
         return tuple(one.need for one in self.frozen.request.groups) if isinstance(self.frozen, ExpertsFrozen) else ()
 
+    @property
+    def tenderer_seats(self) -> int:
+        """Return how many of the committee the tenderer sends."""
+        return self.frozen.request.tenderer_seats if isinstance(self.frozen, ExpertsFrozen) else 0
+
+    @property
+    def session_from_ms(self) -> int:
+        """Return when the evaluation is to begin."""
+        return self.frozen.request.session.from_ms if isinstance(self.frozen, ExpertsFrozen) else 0
+
     def standing_in(self, group: int, state: str) -> int:
         """Return how many of a group are pending or accepted."""
         return sum(one.group == group and one.state == state for one in self.reached)

@@ -77,8 +77,10 @@ def _kebab(name: str) -> str:
 _UNION = type(int | None)
 
 # Current version of events whose fields changed since version 1, with the function that lifts the older fields.
-VERSIONS: dict[str, int] = {}
-LIFTS: dict[tuple[str, int], Callable[[Sequence[Any]], Sequence[Any]]] = {}
+VERSIONS: dict[str, int] = {"panel.committee-formed": 2}
+LIFTS: dict[tuple[str, int], Callable[[Sequence[Any]], Sequence[Any]]] = {
+    ("panel.committee-formed", 1): lambda raw: (*raw, "", "")  # before the draw: no reason, no draw
+}
 
 EVENTS: dict[str, type] = {
     f"{stem}.{_kebab(event.__name__)}": event for stem, module in _MODULES for event in module.EVENTS

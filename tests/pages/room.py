@@ -221,6 +221,13 @@ class Browser:
         await browser.post("/demo/sign-in", {"person": person})
         return browser
 
+    @classmethod
+    async def at(cls, other: "Browser", person: str) -> "Browser":
+        """Open another person's browser at the same application, and sign in."""
+        browser = cls(TestClient(other.client.server))
+        await browser.post("/demo/sign-in", {"person": person})
+        return browser
+
     async def get(self, path: str) -> Answer:
         """Open a page."""
         return await self._read(await self.client.get(path))

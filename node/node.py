@@ -291,17 +291,24 @@ class Node:
         return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, kind, text, who)
 
     async def form_committee(
-        self, lot_code: str, how: str, members: tuple[MemberIdentity, ...], *, command_id: bytes, actor: Actor
+        self,
+        lot_code: str,
+        how: str,
+        members: tuple[MemberIdentity, ...],
+        reason: str = "",
+        *,
+        command_id: bytes,
+        actor: Actor,
     ) -> Receipt:
-        """Enter the committee; names are sealed to the room and kept erasable."""
-        bound = [self._bind_member(lot_code, member) for member in members]
+        """Name the committee of a special project (ZB 37); names are sealed to the room and kept erasable."""
+        bound = [self.bind_member(lot_code, member) for member in members]
 
         def prepare(db: apsw.Connection) -> FormCommittee:
             for _member, data in bound:
                 personal.keep(db, data, self._room().seal)
-            return FormCommittee(how, tuple(member for member, _ in bound))
+            return FormCommittee(how, tuple(member for member, _ in bound), reason)
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, how, members)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, how, members, reason)
 
     async def replace_member(
         self,
@@ -315,7 +322,7 @@ class Node:
         actor: Actor,
     ) -> Receipt:
         """Replace a member; the successor's name is sealed like the others'."""
-        member, data = self._bind_member(lot_code, successor)
+        member, data = self.bind_member(lot_code, successor)
 
         def prepare(db: apsw.Connection) -> ReplaceMember:
             personal.keep(db, data, self._room().seal)
@@ -323,7 +330,8 @@ class Node:
 
         return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, no, reason, text, successor)
 
-    def _bind_member(self, lot_code: str, who: MemberIdentity) -> tuple[Member, personal.Personal]:
+    def bind_member(self, lot_code: str, who: MemberIdentity) -> tuple[Member, personal.Personal]:
+        """Return a member with the data behind it, sealed but not kept yet."""
         data = personal.bind("expert", (who.name, who.id_no, who.phone, who.employer))
         sealed = self._room().seal(personal.packed(data), f"erhai-member-v1\n{lot_code}\n{who.no}\n".encode())
         member = Member(
@@ -450,6 +458,11 @@ class Node:
             report_sha256,
             silent,
         )
+
+    @property
+    def room(self) -> RoomKey:
+        """The room key. Raises NodeFault where this node holds none."""
+        return self._room()
 
     def _room(self) -> RoomKey:
         if self._room_key is None:

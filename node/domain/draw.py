@@ -49,6 +49,11 @@ def commit_of(nonce: bytes) -> bytes:
     return hashlib.sha256(nonce).digest()
 
 
+def fits(nonce: bytes, made: bytes) -> bool:
+    """Return whether a nonce is the one that was committed to."""
+    return len(nonce) == NONCE_BYTES and hmac.compare_digest(hashlib.sha256(nonce).digest(), made)
+
+
 def seed_of(draw_id: str, frozen: bytes, nonces: Sequence[bytes]) -> bytes:
     """Return the seed: SHA-256 of the prefix, the draw's id, LF, the pool's hash, and the nonces in the parties' order."""
     return hashlib.sha256(DRAW_PREFIX + draw_id.encode() + b"\n" + frozen + b"".join(nonces)).digest()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from node.domain.calendar import local_day
 from node.domain.guards import breach, require_distinct, require_one_of, require_text
-from node.domain.panel import check_numbers
+from node.domain.panel_size import check_numbers
 from node.domain.profile import Profile
 from node.domain.refused import Refused
 from node.domain.values import DAY_MS

@@ -201,6 +201,7 @@ async def show(request: Request) -> Response:
         else [],
         parties=PARTIES,
         due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.seed else 0,
+        late=[one for one in state.ceremony.parties if not one.nonce] if state.ceremony.committed else [],
         noted=noted.hex() if noted and not state.ceremony.party(party).nonce else "",
         calls=await draws.calls(draw_id) if person.role is Role.WITNESS and not state.voided else (),
         outcomes=OUTCOMES,

@@ -250,11 +250,13 @@ class Drawings:
         command_id: bytes,
         actor: Actor,
     ) -> Receipt:
-        """Form the committee from a draw: seats in ranking order, then the tenderer's representatives."""
+        """Form the committee from a draw: seats by group, then by ranking; then the tenderer's representatives."""
         room = self._node.room
 
         def prepare(db: apsw.Connection) -> FormCommittee:
-            accepted = sorted(self._held(db, draw_id).accepted, key=lambda one: one.place)
+            state = self._held(db, draw_id)
+            group_of = {one.place: one.group for one in state.reached}
+            accepted = sorted(state.accepted, key=lambda one: (group_of[one.place], one.place))
             if len(accepted) != len(seats):
                 raise Refused("seats-differ", rule="seat-each", value=str(len(seats)), limit=str(len(accepted)))
             members = [self._member(draw_id, lot_code, one, seat) for one, seat in zip(accepted, seats, strict=True)]

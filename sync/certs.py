@@ -162,9 +162,19 @@ def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
     return Authority(text.removesuffix(" node CA"), certificate, key)
 
 
+def is_node_code(text: str) -> bool:
+    """Return whether a text can name a node in a certificate: a-z, 0-9 and hyphens inside, at most 63."""
+    return _NODE.fullmatch(text) is not None
+
+
+def is_domain(text: str) -> bool:
+    """Return whether a text can name a prefecture: a lower-case domain."""
+    return _DOMAIN.fullmatch(text) is not None
+
+
 def issue_leaf(authority: Authority, *, node: str, public: Ed25519PublicKey, now: dt.datetime) -> bytes:
     """Return a node's certificate as PEM: client and server, 90 days, named by SPIFFE URI; localhost for loopback."""
-    if not _NODE.fullmatch(node):
+    if not is_node_code(node):
         raise CertFault("node", f"{node!r} is not a node code: a-z, 0-9 and hyphens, at most 63")
     certificate = (
         x509.CertificateBuilder()

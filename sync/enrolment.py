@@ -12,6 +12,7 @@ bits: the file alone does not let anybody try tokens to an end.
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import astuple, dataclass, fields
 from typing import Any
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
-from sync.certs import UNREADABLE
+from sync.certs import UNREADABLE, is_domain, is_node_code
 from sync.codec import pack, unpack
 from sync.keys import name_base
 from sync.note import VerifierKey
@@ -32,6 +33,7 @@ MAX_PAPER = 1024 * 1024
 TOKEN_HOURS = 24
 _REQUEST, _ACT, _BUNDLE, _RENEWAL = (f"erhai {word} v1" for word in ("enrol-request", "act", "bundle", "renewal"))
 _DIGITS = "〇一二三四五六七八九"
+_FIRST_LOG = re.compile(r"[^\s/+]+(/[^\s/+]+)*/e1")
 KINDS = ("enrol", "renew", "revoke")
 
 
@@ -170,9 +172,20 @@ def open_request(paper: bytes, token: str, now_ms: int | None) -> Request:
             raise EnrolRefused("token-expired", str(request.expires_ms))
         if request.made_ms > now_ms + 3_600_000:
             raise EnrolRefused("from-the-future", str(request.made_ms))
+        check_names(request.prefecture, request.member.node, request.member.origin)
     check_member(request.member)
     csr_key(request)
     return request
+
+
+def check_names(prefecture: str, node: str, origin: str) -> None:
+    """Refuse names that no certificate or first log can have. Raises EnrolRefused."""
+    if not is_node_code(node):
+        raise EnrolRefused("bad-node", repr(node))
+    if not is_domain(prefecture):
+        raise EnrolRefused("bad-prefecture", repr(prefecture))
+    if not _FIRST_LOG.fullmatch(origin):
+        raise EnrolRefused("bad-origin", repr(origin))
 
 
 def csr_key(request: Request) -> Ed25519PublicKey:

@@ -36,7 +36,6 @@ from sync.overtaken import contains
 from sync.reader import LogReader
 from sync.succession import Statement, keep_succession, seal_envelope
 
-
 ASK_S = 10.0  # a decision for good: whoever can answer is given the time
 
 

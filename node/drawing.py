@@ -23,7 +23,7 @@ from node.domain.streams import draw_stream, lot_stream
 from node.domain.values import Actor
 from node.escrow import combined, make_commit
 from node.exchange.experts import BankRecord
-from node.identities import MemberIdentity
+from node.identities import MemberIdentity, bind_member
 from node.node import Node
 from node.receipts import Receipt
 from node.views import drawing as drawing_view
@@ -261,7 +261,7 @@ class Drawings:
                 raise Refused("seats-differ", rule="seat-each", value=str(len(seats)), limit=str(len(accepted)))
             members = [self._member(draw_id, lot_code, one, seat) for one, seat in zip(accepted, seats, strict=True)]
             for who in tenderer:
-                member, data = self._node.bind_member(lot_code, who)
+                member, data = bind_member(room, lot_code, who)
                 personal.keep(db, data, room.seal)
                 members.append(member)
             return FormCommittee("drawn", tuple(members), draw_id=draw_id)

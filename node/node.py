@@ -17,21 +17,20 @@ from node.clock import Clock
 from node.domain import bond as bond_rules
 from node.domain.bidding import BidContent
 from node.domain.bond import BondFacts, RecordBond
-from node.domain.evaluation import OpenedChecklist, OpenedMarks
 from node.domain.incident import RelaxWitness
 from node.domain.lot import LotState
 from node.domain.notice import RegisterParticipation
 from node.domain.objection import RaiseObjection
 from node.domain.opening import OpenBid
-from node.domain.panel import FormCommittee, Member, ReplaceMember
+from node.domain.panel import FormCommittee, ReplaceMember
 from node.domain.profile import Profile
 from node.domain.refused import Refused
-from node.domain.sheet import ChecklistSubmitted, MarksSubmitted, SubmitChecklist, SubmitMarks
+from node.domain.sheet import SubmitChecklist, SubmitMarks
 from node.domain.streams import lot_stream, sheet_stream
 from node.domain.values import Actor
 from node.evaluating import Evaluating
 from node.feed import Feed
-from node.identities import BidderIdentity, BondIdentity, MemberIdentity
+from node.identities import BidderIdentity, BondIdentity, MemberIdentity, bind_member
 from node.neighbours import Awaited
 from node.people import Person
 from node.reach import reach_of
@@ -301,7 +300,7 @@ class Node:
         actor: Actor,
     ) -> Receipt:
         """Name the committee of a special project (ZB 37); names are sealed to the room and kept erasable."""
-        bound = [self.bind_member(lot_code, member) for member in members]
+        bound = [bind_member(self._room(), lot_code, member) for member in members]
 
         def prepare(db: apsw.Connection) -> FormCommittee:
             for _member, data in bound:
@@ -322,29 +321,13 @@ class Node:
         actor: Actor,
     ) -> Receipt:
         """Replace a member; the successor's name is sealed like the others'."""
-        member, data = self.bind_member(lot_code, successor)
+        member, data = bind_member(self._room(), lot_code, successor)
 
         def prepare(db: apsw.Connection) -> ReplaceMember:
             personal.keep(db, data, self._room().seal)
             return ReplaceMember(no, reason, text, member)
 
         return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, no, reason, text, successor)
-
-    def bind_member(self, lot_code: str, who: MemberIdentity) -> tuple[Member, personal.Personal]:
-        """Return a member with the data behind it, sealed but not kept yet."""
-        data = personal.bind("expert", (who.name, who.id_no, who.phone, who.employer))
-        sealed = self._room().seal(personal.packed(data), f"erhai-member-v1\n{lot_code}\n{who.no}\n".encode())
-        member = Member(
-            no=who.no,
-            kind=who.kind,
-            person=who.person,
-            venue_node=who.venue_node,
-            seat=who.seat,
-            commitment=data.commitment,
-            sealed=sealed,
-            supervisor_staff=who.supervisor_staff,
-        )
-        return member, data
 
     async def start_evaluation(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Begin the evaluation with a fresh session key for the venue nodes of the committee."""
@@ -396,27 +379,6 @@ class Node:
         return await self.submit(
             sheet_stream(lot_code, lot.round_no, member), command, command_id=command_id, actor=actor
         )
-
-    async def own_marks(self, lot_code: str, member: str) -> dict[str, OpenedMarks]:
-        """Return a member's own newest marks by bid, opened for that member's pages. The caller has checked who asks."""
-        return await self._own(lot_code, member, MarksSubmitted, sealing.open_marks)
-
-    async def own_checklists(self, lot_code: str, member: str) -> dict[str, OpenedChecklist]:
-        """Return a member's own newest checklists by bid, opened for that member's pages."""
-        return await self._own(lot_code, member, ChecklistSubmitted, sealing.open_checklist)
-
-    async def _own(self, lot_code: str, member: str, kind: type, open_sealed: Callable[..., Any]) -> dict[str, Any]:
-        lot = await self.state(lot_stream(lot_code))
-        stream = sheet_stream(lot_code, lot.round_no, member)
-
-        def find(db: apsw.Connection) -> dict[str, Any]:
-            newest = sealing.newest_sealed(db, stream, kind)
-            if not newest:
-                return {}
-            key = sealing.session_key(db, lot_code, lot.round_no, self.keys)
-            return {ref: open_sealed(stream, member, ref, event.sealed, key) for ref, event in newest.items()}
-
-        return await self.read(find)
 
     async def conclude_preliminary(self, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open every member's checklists with the session key and conclude the preliminary review."""

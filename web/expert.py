@@ -9,6 +9,7 @@ from node.domain.lot import LotState
 from node.domain.report import evaluation_report, report_sha256
 from node.domain.sheet import DeclareRecusal, SignIn, SignReport, SignSheet
 from node.domain.streams import lot_stream
+from node.own_sheets import own_checklists, own_marks
 from node.views import project as project_view
 from node.views import sheet as sheet_view
 from node.views import sheet_tasks
@@ -138,8 +139,8 @@ async def recusal(request: Request) -> Response:
 async def sheet(request: Request) -> Response:
     """Show the member's own newest checklist and marks of every bid."""
     seat = await seat_of(request)
-    marks = await seat.node.own_marks(seat.lot.lot_code, seat.member.no)
-    lists = await seat.node.own_checklists(seat.lot.lot_code, seat.member.no)
+    marks = await own_marks(seat.node, seat.lot.lot_code, seat.member.no)
+    lists = await own_checklists(seat.node, seat.lot.lot_code, seat.member.no)
     return page(
         request,
         "expert/sheet.html",
@@ -161,7 +162,7 @@ async def sign_form(request: Request) -> Response:
 
 
 async def _sign_page(request: Request, seat: Seat, errors: Errors, form: FormState) -> Response:
-    marks = await seat.node.own_marks(seat.lot.lot_code, seat.member.no)
+    marks = await own_marks(seat.node, seat.lot.lot_code, seat.member.no)
     return page(
         request,
         "expert/sign.html",

@@ -12,6 +12,7 @@ from node.domain.evaluation import RequestClarification
 from node.domain.notice import Criterion
 from node.domain.sheet import CheckResult, CorrectMarks, CriterionMark, SubmitChecklist, SubmitMarks
 from node.domain.streams import lot_stream
+from node.own_sheets import own_checklists, own_marks
 from node.views import sheet as sheet_view
 from node.views import sheet_tasks
 from web.desk import revision, stale
@@ -97,7 +98,7 @@ async def checklist_form(request: Request) -> Response:
     seat = await seat_of(request)
     bid = _bid(request, seat)
     on_the_list(request, seat)
-    opened = await seat.node.own_checklists(seat.lot.lot_code, seat.member.no)
+    opened = await own_checklists(seat.node, seat.lot.lot_code, seat.member.no)
     values = _checklist_values(seat, {})
     if bid.ref in opened:
         for result in opened[bid.ref].results:
@@ -178,7 +179,7 @@ def _read_marks(
 
 async def _own_lines(seat: Seat, ref: str, criteria: Sequence[Criterion]) -> tuple[sheet_view.CriterionLine, ...]:
     """Return the lines of a form that begins with the member's own newest marks."""
-    opened = await seat.node.own_marks(seat.lot.lot_code, seat.member.no)
+    opened = await own_marks(seat.node, seat.lot.lot_code, seat.member.no)
     cells = sheet_view.newest_marks(opened, seat.sheet).get(ref, {})
     marks = {no: cell.centi for no, cell in cells.items()}
     return tuple(

@@ -13,7 +13,7 @@ from node.domain.values import Actor, Role
 from node.node import Node
 from node.receipts import Receipt, number_of
 from web.desk import desk_only, revision, stale
-from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
+from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of
 from web.keys import NODE
 from web.render import new_command_id, page
 from web.second import SECOND, second_person
@@ -247,13 +247,7 @@ async def do_change(request: Request) -> Response:
     data = await read_form(request)
     fields = change.fields(node, found)
     url = f"/desk/lots/{found.lot_code}/custody"
-    form = FormState(
-        f"{url}/{change.slug}",
-        fields,
-        typed(fields, data),
-        command_id=str(data.get("command_id", "")),
-        button=change.button,
-    )
+    form = FormState.returned(f"{url}/{change.slug}", fields, data, change.button)
     try:
         form.revision = revision_of(data)
         command_id = command_id_of(data)

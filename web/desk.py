@@ -134,13 +134,7 @@ def _form(
 async def register(request: Request) -> Response:
     """Register a lot."""
     node, data = request.app[NODE], await read_form(request)
-    form = FormState(
-        "/desk/register",
-        _REGISTER,
-        typed(_REGISTER, data),
-        command_id=str(data.get("command_id", "")),
-        button="登记标段",
-    )
+    form = FormState.returned("/desk/register", _REGISTER, data, "登记标段")
     try:
         command_id, v = command_id_of(data), parse(_REGISTER, data)
         if v["warnings_confirmed_by"]:
@@ -268,9 +262,7 @@ async def do_act(request: Request) -> Response:
     data = await read_form(request)
     stream, url = lot_stream(state.lot_code), f"/desk/lots/{state.lot_code}"
     fields = act.fields(state)
-    form = FormState(
-        f"{url}/{act.slug}", fields, typed(fields, data), command_id=str(data.get("command_id", "")), button=act.button
-    )
+    form = FormState.returned(f"{url}/{act.slug}", fields, data, act.button)
     try:
         form.revision = revision_of(data)
         command_id = command_id_of(data)
@@ -302,13 +294,7 @@ async def incident_form(request: Request) -> Response:
 async def record_incident(request: Request) -> Response:
     """Record an incident in the room's stream."""
     node, data = request.app[NODE], await read_form(request)
-    form = FormState(
-        "/desk/incidents/new",
-        _INCIDENT,
-        typed(_INCIDENT, data),
-        command_id=str(data.get("command_id", "")),
-        button="记录异常",
-    )
+    form = FormState.returned("/desk/incidents/new", _INCIDENT, data, "记录异常")
     try:
         command_id, v = command_id_of(data), parse(_INCIDENT, data)
     except FieldErrors as wrong:
@@ -337,9 +323,7 @@ async def end_incident(request: Request) -> Response:
     if not (number.isascii() and number.isdigit() and len(number) < 9):
         return not_found()
     url = f"/desk/incidents/{number}/end"
-    form = FormState(
-        url, _INCIDENT_END, typed(_INCIDENT_END, data), command_id=str(data.get("command_id", "")), button="记录结束"
-    )
+    form = FormState.returned(url, _INCIDENT_END, data, "记录结束")
     try:
         command_id, v = command_id_of(data), parse(_INCIDENT_END, data)
     except FieldErrors as wrong:

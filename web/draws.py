@@ -7,6 +7,7 @@ from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 from node.domain import drawn
 from node.domain.ceremony import WITNESS, reveals_due_ms
 from node.domain.draw_proof import PARTIES as REQUIRED
+from node.domain.drawing import names_sealed
 from node.domain.drawn import DrawState, ExpertsFrozen, OptionsFrozen
 from node.domain.eligibility import DrawRequest, Group, Recusal, Span
 from node.domain.lot import LotState
@@ -18,7 +19,7 @@ from node.views import drawing as drawing_view
 from web.acts_opening import venue_nodes
 from web.desk import desk_only, lot_of, revision, stale
 from web.draw_steps import OUTCOMES, PARTIES, STEPS, Given, Step, party_of
-from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
+from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of
 from web.keys import DRAWINGS, NODE
 from web.render import new_command_id, page
 from web.second import confirm
@@ -41,7 +42,7 @@ REASONS = {
 _FREEZE = (
     Field("begins", "评标开始时间", "time"),
     Field("hours", "预计小时数", "whole", low=1, high=240, value="8"),
-    Field("groups", "专业组", "area", longest=2_000, hint="每行一组：名称,专业代码,人数,地区代码(可空),节点"),
+    Field("groups", "专业组", "area", longest=2_000, hint="每行一组：名称,专业代码,人数,地区代码（可空）,节点"),
     Field("tenderer_seats", "招标人代表人数", "whole", low=0, high=30, value="0"),
     Field(
         "recusals",
@@ -49,7 +50,7 @@ _FREEZE = (
         "area",
         required=False,
         longest=4_000,
-        hint="每行一家：名称,统一社会信用代码,原因(1/2/3/4/9)",
+        hint="每行一家：名称,统一社会信用代码,原因（1 投标单位，2 招标单位，3 主管部门，4 招标代理机构，9 其他）",
     ),
     Field("witness", "见证人员也参加承诺", "flag", required=False),
     Field("reason", "人数偏少或快照过期的批准理由", "area", required=False, longest=2_000),
@@ -64,7 +65,10 @@ _OPTIONS = (
     Field("name", "名称", longest=60, hint="招标文件中的系数名称，例如 K"),
     Field("options", "备选项", "words", longest=4_000, hint="一行一个：系数的各个取值，或者并列投标人的编号"),
 )
-_OPTIONS_NOTE = "备选项冻结后，各方承诺、公开随机数，结果由种子唯一确定，任何人可以重算。同一名称不重新抽取。"
+_OPTIONS_NOTE = (
+    "备选项冻结后，各方承诺、公开随机数，结果由种子唯一确定，任何人可以重算。同一名称不重新抽取。"
+    "抽取结果只作记录：本版本计分仍用评标办法中写定的系数，并列的名次仍标明并列。"
+)
 
 
 @routes.get("/desk/lots/{lot}/draws")
@@ -135,13 +139,7 @@ async def freeze(request: Request) -> Response:
     """Freeze the pool and lead to the receipt."""
     node, lot, data = request.app[NODE], await lot_of(request), await read_form(request)
     url = f"/desk/lots/{lot.lot_code}/draws"
-    form = FormState(
-        f"{url}/freeze",
-        _FREEZE,
-        typed(_FREEZE, data),
-        command_id=str(data.get("command_id", "")),
-        button="冻结抽取名单",
-    )
+    form = FormState.returned(f"{url}/freeze", _FREEZE, data, "冻结抽取名单")
     try:
         command_id, values = command_id_of(data), parse(_FREEZE, data)
         asked = _request_of(lot.lot_code, values, venue_nodes(node))
@@ -181,13 +179,7 @@ async def options(request: Request) -> Response:
     """Freeze the options and lead to the receipt."""
     lot, data = await lot_of(request), await read_form(request)
     url = f"/desk/lots/{lot.lot_code}/draws"
-    form = FormState(
-        f"{url}/options",
-        _OPTIONS,
-        typed(_OPTIONS, data),
-        command_id=str(data.get("command_id", "")),
-        button="冻结备选项",
-    )
+    form = FormState.returned(f"{url}/options", _OPTIONS, data, "冻结备选项")
     try:
         command_id, values = command_id_of(data), parse(_OPTIONS, data)
     except FieldErrors as wrong:
@@ -263,7 +255,11 @@ async def show(request: Request) -> Response:
         outcomes=OUTCOMES,
         names=names,
         steps=[
-            step for step in STEPS.values() if step.may(state, person.role) and not (step.slug == "seat" and seated)
+            step
+            for step in STEPS.values()
+            if step.may(state, person.role)
+            and not (step.slug == "seat" and seated)
+            and not (step.slug == "publish" and names_sealed(lot))
         ],
     )
 
@@ -330,13 +326,7 @@ async def do_step(request: Request) -> Response:
         return not_found()
     role = signed_in(request).person.role
     fields = step.fields(state, role)
-    form = FormState(
-        f"/desk/draws/{draw_id}/{step.slug}",
-        fields,
-        typed(fields, data),
-        command_id=str(data.get("command_id", "")),
-        button=step.button,
-    )
+    form = FormState.returned(f"/desk/draws/{draw_id}/{step.slug}", fields, data, step.button)
     try:
         form.revision = revision_of(data)
         command_id = command_id_of(data)

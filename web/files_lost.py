@@ -12,7 +12,7 @@ from node.domain.refused import Refused
 from node.node import Node
 from web.desk import lot_of
 from web.desk_act import REASON
-from web.forms import FieldErrors, FormState, command_id_of, parse, typed
+from web.forms import FieldErrors, FormState, command_id_of, parse
 from web.keys import NODE
 from web.render import new_command_id, page
 from web.second import SECOND, second_person
@@ -22,7 +22,7 @@ routes = RouteTableDef()
 _FIELDS = (REASON, *SECOND)
 _NOTE = (
     "只有各处都没有这份文件时才办理：先接通邻机和上级，查看移动存储。办理后按平台原因记为未解密，视为撤回投标文件，"
-    "不能更改；两人姓名和理由写入异常记录。"
+    "不能更改；两人的人员号和理由写入异常记录。"
 )
 _BUTTON = "确认无法取回"
 
@@ -63,8 +63,7 @@ async def lost(request: Request) -> Response:
     """Record who says so and why, then the outcome; lead to its receipt."""
     node, state, data = request.app[NODE], await lot_of(request), await read_form(request)
     url = f"/desk/lots/{state.lot_code}/files/lost"
-    number = str(data.get("command_id", ""))
-    form = FormState(url, _FIELDS, typed(_FIELDS, data), command_id=number, button=_BUTTON)
+    form = FormState.returned(url, _FIELDS, data, _BUTTON)
     try:
         command_id, values = command_id_of(data), parse(_FIELDS, data)
         second = second_person(request, values)

@@ -62,6 +62,11 @@ class FormState:
     button: str = "提交"
     multipart: bool = False
 
+    @classmethod
+    def returned(cls, action: str, fields: "Sequence[Field]", data: Mapping[str, Any], button: str) -> "FormState":
+        """Return a form as it came back: what was typed, under the number of its command."""
+        return cls(action, fields, typed(fields, data), command_id=str(data.get("command_id", "")), button=button)
+
 
 def command_id_of(data: Mapping[str, Any]) -> bytes:
     """Return the hidden command id; a form without one was not made here."""

@@ -6,7 +6,7 @@ from node.domain.values import Role
 from node.receipts import number_of, seq_of_command
 from node.witness import REQUIRED
 from web.desk import desk_only
-from web.forms import Field, FieldErrors, FormState, command_id_of, parse, typed
+from web.forms import Field, FieldErrors, FormState, command_id_of, parse
 from web.keys import NODE
 from web.render import new_command_id, page
 from web.second import SECOND, second_person
@@ -88,8 +88,7 @@ def _form(request: Request, form: FormState, status: int = 200) -> Response:
 async def relax(request: Request) -> Response:
     """Switch, and lead to the receipt."""
     node, data = request.app[NODE], await read_form(request)
-    command_id = str(data.get("command_id", ""))
-    form = FormState(f"{URL}/relax", _RELAX, typed(_RELAX, data), command_id=command_id, button="改为单机记录")
+    form = FormState.returned(f"{URL}/relax", _RELAX, data, "改为单机记录")
     try:
         number, values = command_id_of(data), parse(_RELAX, data)
         second = second_person(request, values)

@@ -272,13 +272,18 @@ def _after_outcome(state: DrawState, event: OutcomeRecorded) -> DrawState:
     return replace(state, reached=reached, accepted=accepted)
 
 
+def names_sealed(lot: Any) -> bool:
+    """Return whether the names of a lot's committee are still secret: until its evaluation is over (ZB 37)."""
+    return not lot.evaluation.reported_at_ms and not lot.project.ended
+
+
 def _publish(state: DrawState, command: PublishDraw, asked: Asked) -> DrawPublished:
     if state.kind != EXPERTS or state.frozen is None:
         raise Refused("draw-published", rule="published-once", value=state.kind)
     if state.order:
         raise Refused("draw-published", rule="published-once")
     lot = asked.look(f"lot/{state.lot_code}")
-    if not lot.evaluation.reported_at_ms and not lot.project.ended:
+    if names_sealed(lot):
         raise Refused("draw-sealed", rule="published-after-evaluation", cites=("ZB 37",))
     if draw.pool_hash(command.order) != state.frozen.pool_hash:
         raise Refused("pool-differs", rule="pool-as-frozen", value=str(len(command.order)))

@@ -144,6 +144,16 @@ class Kept:
         return count
 
 
+async def keeps_five(made: Kept) -> None:
+    """Five rows reach the copy, which stays current, and come back from it."""
+    for _ in range(5):
+        await made.grow()
+    await made.until("current")
+    await asyncio.sleep(1.5)
+    await made.until("current")
+    assert await made.restored() == 5
+
+
 def alive(pid: int | None) -> bool:
     return Path(f"/proc/{pid}").exists()
 
@@ -261,12 +271,7 @@ async def test_an_s3_compatible_replica_keeps_up_and_can_be_restored(tmp_path: P
             "far", "s3", "room-1", bucket="copies", endpoint=endpoint, region="us-east-1", secret_path=str(secret)
         )
         async with kept(tmp_path, far) as made:
-            for _ in range(5):
-                await made.grow()
-            await made.until("current")
-            await asyncio.sleep(1.5)
-            await made.until("current")
-            assert await made.restored() == 5
+            await keeps_five(made)
             assert replace(made.replicator.status).kind == "s3"
     finally:
         await asyncio.to_thread(server.stop)
@@ -313,12 +318,7 @@ async def test_an_sftp_replica_keeps_up_and_can_be_restored_and_another_host_key
             "far", "sftp", "room-1", host=f"127.0.0.1:{port}", user="erhai", key_path=str(key_path), host_key=host_key
         )
         async with kept(tmp_path, far) as made:
-            for _ in range(5):
-                await made.grow()
-            await made.until("current")
-            await asyncio.sleep(1.5)
-            await made.until("current")
-            assert await made.restored() == 5
+            await keeps_five(made)
         other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
         with pytest.raises(LitestreamFault, match=r"host key"):
             await restore(tmp_path, replace(far, host_key=other), tmp_path / "stolen.db")

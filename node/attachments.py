@@ -34,20 +34,17 @@ class Attachments:
         self._store = store
         self._blobs = blobs
         self.missing: dict[bytes, int] = {}
-        self.looked = False
 
     async def look(self) -> None:
         """See what lies here at all, by name alone: cheap."""
         named = await self._store.read(blobs_view.named)
         self.missing = await asyncio.to_thread(lambda: {one: size for one, size in named if not self._blobs.has(one)})
-        self.looked = True
 
     async def scrub(self) -> None:
         """Hash every file that an entry names again; one that is damaged is set aside, and then missing. Raises BlobFault."""
         for sha256, size in await self._store.read(blobs_view.named):
             if not await asyncio.to_thread(self._whole, sha256):
                 self.missing[sha256] = size
-        self.looked = True
 
     def _whole(self, sha256: bytes) -> bool:
         try:

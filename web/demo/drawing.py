@@ -40,7 +40,7 @@ def draw(day: "Day") -> None:
     even = day.person("O-01", HOME).submit(
         f"{DRAWS}/freeze", f"{DRAWS}/freeze", {**request, "tenderer_seats": "0"}, expect=409
     )
-    day.say("组建", "六人委员会被拒绝" + ("：评标委员会成员应为单数" if "应为单数" in even.words else ""))
+    day.say("抽取", "六人委员会的申请被拒绝" + ("：评标委员会成员应为单数" if "应为单数" in even.words else ""))
     page = day.person("O-01", HOME).submit(f"{DRAWS}/freeze", f"{DRAWS}/freeze", request)
     day.say("抽取", f"名单冻结，只公布散列值和人数，回执 {day.receipt(page, HOME)}")
     for person in ("O-01", "S-01", "G-01"):

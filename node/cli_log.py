@@ -150,14 +150,20 @@ def prove(receipt: str, data: Path, output: Path | None) -> None:
             click.echo(str(output))
 
 
-@cli_log.command("evidence", epilog="例 / example: erhai log evidence --data demo-data/a -o evidence.zip")
+@cli_log.command("evidence", epilog="例 / example: erhai log evidence --data demo-data/a -o conflict.zip")
 @_DATA
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="写入的 ZIP 文件")
 def evidence(data: Path, output: Path) -> None:
-    """导出留存的全部反证：同一密钥签过的互相矛盾的检查点，或两份不同的继承声明。 Export all evidence kept here."""
+    """导出留存的全部反证：同一密钥签过的互相矛盾的检查点，或两份不同的继承声明。 Export all evidence kept here.
+
+    文件用 erhai log verify conflict.zip --policy 信任策略 判断。没有反证的，不写文件。Judge it with erhai log verify.
+    """
     with _opened(data) as (db, _settings):
         found = misbehaviours(db)
         _require_folder(output)
+        if not found:
+            click.echo("没有留存的反证，没有写文件 / no evidence is kept, nothing was written")
+            return
         output.write_bytes(export.evidence_zip(db))
         for one in found:
             click.echo(f"{_civil(one.at_ms)}  {one.origin}  {one.problem}  {one.shown_by}")

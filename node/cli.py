@@ -11,13 +11,15 @@ import click
 from rich.progress import Progress
 
 from node import projection
-from node.check import check, check_fence, check_log
+from node.check import check, check_fence, check_files, check_log
 from node.folder_words import DAMAGED, damaged_words, fence_words, restore_command, short_words
-from node.places import DATABASE, FENCE, KEYS, NEXT_FENCE, SETTINGS
+from node.places import BLOBS, DATABASE, FENCE, KEYS, NEXT_FENCE, SETTINGS
 from node.settings import SettingsFault, load_settings
 from node.start import make_tables
 from node.store import StoreFault, connect
 from node.successions import current, known_successions, log_keys, own_public
+from node.views import blobs as blobs_view
+from sync.blobs import BlobStore
 from sync.fence import Fence, FenceFault
 from sync.keys import KeyFault, load_public
 from sync.log import origins, size_of
@@ -57,7 +59,8 @@ def _require(data: Path) -> None:
 def cli_check(data: Path, *, as_json: bool) -> None:
     """由日志重算全部视图并与现有内容逐行比对；日志本身按散列和签名检查。
 
-    退出码 0 一致；3 视图不一致；4 日志、数据库文件或栅栏受损。Exit 0 clean, 3 views differ, 4 log, file or fence damaged.
+    退出码 0 一致；3 视图不一致，或记录所指的附件缺失、损坏；4 日志、数据库文件或栅栏受损。Exit 0 clean, 3 views differ or files
+    are missing or damaged, 4 log, file or fence damaged.
     """
     _require(data)
     try:
@@ -71,6 +74,9 @@ def cli_check(data: Path, *, as_json: bool) -> None:
                 vkeys,
                 lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
             )
+            if not result.log_damaged:
+                files = check_files(blobs_view.named(db), BlobStore(data / BLOBS, clear=False))
+                result = replace(result, differences=(*result.differences, *files))
         if not (data / NEXT_FENCE).exists():  # else an epoch is being opened, and the next start ends it
             found = check_fence(db, data / FENCE, origin)
             result = replace(result, differences=(*result.differences, *found))

@@ -15,6 +15,8 @@ from sync.status import LinkState
 from sync.task import Task
 
 _SMALL = 1_024
+_LACKING = 65 * 200
+_ASK_S = 4.0  # what the peer lost is asked in quiet rounds, not for every file
 _EARLY_S, _TRIES = 0.1, 30
 _STUCK = 2  # answers without progress that are believed
 
@@ -28,7 +30,9 @@ class Wanted:
 
 
 class BlobPush(Task):
-    """Pushes blobs to one peer. `lacking()` says which it is not known to hold; `held(sha256)` notes that it does."""
+    """Pushes blobs to one peer. `lacking()` says which it is not known to hold; `held(sha256)` notes that it does, `lost(sha256)` that
+    it does no more.
+    """
 
     def __init__(
         self,
@@ -40,14 +44,22 @@ class BlobPush(Task):
         now_ms: Callable[[], int],
         lacking: Callable[[], Awaitable[list[Wanted]]],
         held: Callable[[bytes], Awaitable[None]],
+        lost: Callable[[bytes], Awaitable[None]],
     ) -> None:
         """Nothing is sent before `run`; `origin` only names the status."""
         super().__init__(link, db, origin, "blobs", now_ms)
         self._store = store
         self._lacking = lacking
         self._held = held
+        self._lost = lost
+        self._asked_s = -_ASK_S
 
     async def _round(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._asked_s >= _ASK_S:
+            for sha256 in await self._lost_there():
+                await self._lost(sha256)
+            self._asked_s = now_s
         for _ in range(_TRIES):
             lacking = await self._lacking()
             early = await self._bring(lacking)
@@ -73,6 +85,18 @@ class BlobPush(Task):
         detail = f"not here to send: {', '.join(missing[:3])}" if missing else ""
         self._show(LinkState.CURRENT, detail, contact=bool(lacking), behind=len(missing) + early)
         return early
+
+    async def _lost_there(self) -> list[bytes]:
+        """Ask what the peer held once and lost: its word alone makes this node bring it again."""
+        reply = await self._link.get("/blobs/lacking", limit=_LACKING)
+        if reply.status == 404:
+            return []  # a program that does not say
+        if reply.status != 200:
+            raise reply.unexpected()
+        try:
+            return [bytes.fromhex(line) for line in reply.body.decode("ascii").split()]
+        except ValueError as error:
+            raise LinkFault("unexpected-answer", "no list of blobs") from error
 
     async def _is_there(self, wanted: Wanted) -> bool:
         reply = await self._link.get(f"/blob/{wanted.sha256.hex()}", limit=_SMALL)

@@ -52,8 +52,18 @@ class Pair:
         async def held(sha256: bytes) -> None:
             self.known.add(sha256)
 
+        async def lost(sha256: bytes) -> None:
+            self.known.discard(sha256)
+
         return BlobPush(
-            self.link(), self.a.store, self.sent, origin="a", now_ms=lambda: NOW_MS, lacking=lacking, held=held
+            self.link(),
+            self.a.store,
+            self.sent,
+            origin="a",
+            now_ms=lambda: NOW_MS,
+            lacking=lacking,
+            held=held,
+            lost=lost,
         )
 
     def link(self) -> PeerLink:

@@ -112,6 +112,8 @@ def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
         db.execute("PRAGMA foreign_keys=ON")
         db.execute("PRAGMA cache_size=-32000")
     except apsw.Error as error:
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            raise fault_of("open", path, error) from error
         raise StoreFault("open", str(path), str(error), "check the disk and the folder's rights") from error
     return db
 

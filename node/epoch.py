@@ -36,6 +36,8 @@ from sync.overtaken import contains
 from sync.reader import LogReader
 from sync.succession import Statement, keep_succession, seal_envelope
 
+ASK_S = 10.0  # a decision for good: whoever can answer is given the time
+
 
 @dataclass(frozen=True, slots=True)
 class Proven:
@@ -75,7 +77,7 @@ async def open_epoch(settings: Settings, persons: tuple[Shown, Shown], cause: st
     try:
         if node.stopped is None and cause != "replace":
             raise Refused("epoch-not-needed", rule="heal-before-succession", value=node.settings.origin)
-        answers = await ask_peers(node.settings, node.keys)
+        answers = await ask_peers(node.settings, node.keys, timeout_s=ASK_S)
         aside = await _follow_witnesses(node, answers)
         proven = replace(
             await _proven(node, answers),

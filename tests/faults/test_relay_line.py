@@ -92,7 +92,7 @@ async def test_entries_that_died_with_their_node_do_not_hold_up_those_a_neighbou
     await county.mirrored("b")
     await county.a.append(unpackable(100, 600))
     own = county.up("a")
-    assert await own._offer(await county.a.store.read(own._mine), own._link)
+    assert await own._offer(await county.a.store.read(own._stands), own._link)
     await own._close()
     relay = county.up("b")
     async with running(relay):

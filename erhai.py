@@ -3,7 +3,10 @@
 import importlib
 import sys
 
-import click
+try:
+    import click
+except KeyboardInterrupt:  # before anything was begun
+    sys.exit(130)
 
 # verb: module:attribute of a click command or group, and the line that `erhai --help` shows
 VERBS: dict[str, tuple[str, str]] = {

@@ -241,6 +241,12 @@ def check_fence(db: apsw.Connection, path: Path, origin: str) -> list[Difference
     return []
 
 
+def _absent_views(db: apsw.Connection) -> list[Difference]:
+    there = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    words = "is not there: this database is of another version of the program, rebuild it"
+    return [Difference("view", table, words) for table in projection.VIEW_TABLES if table not in there]
+
+
 def check_views(db: apsw.Connection, own_origin: str, progress: Progress = _quiet) -> list[Difference]:
     """Project every entry into scratch tables and compare them with the stored ones, row by row."""
     scratch = apsw.Connection(":memory:")
@@ -288,7 +294,7 @@ def check(
             return CheckResult(0, 0, len(projection.VIEW_TABLES), tuple(found))
         found += [item for origin in names for item in check_log(db, origin, vkeys.get(origin), progress)]
         if not found:
-            found = [*check_views(db, own_origin, progress), *check_bids(db)]
+            found = _absent_views(db) or [*check_views(db, own_origin, progress), *check_bids(db)]
         return CheckResult(entries, len(names), len(projection.VIEW_TABLES), tuple(found))
     finally:
         if db.in_transaction:

@@ -144,7 +144,13 @@ def import_command(data: Path, folder: Path, *, as_json: bool) -> None:
     except Tampered as tampered:
         click.echo(f"清单签名不成立 / the list is forged: {tampered}", err=True)
         sys.exit(4)
-    except (CourierFault, SettingsFault, KeyFault, StoreFault, FenceFault, OSError) as fault:
+    except CourierFault as fault:
+        if fault.is_altered_list:
+            click.echo(f"清单被改动，与签名不符 / the list is not the one that was signed: {fault}", err=True)
+            sys.exit(4)
+        click.echo(f"不能收下 / cannot import: {fault}", err=True)
+        sys.exit(3)
+    except (SettingsFault, KeyFault, StoreFault, FenceFault, OSError) as fault:
         click.echo(f"不能收下 / cannot import: {fault}", err=True)
         sys.exit(3)
     if "logs" not in facts:

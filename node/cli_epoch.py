@@ -72,7 +72,8 @@ def new(data: Path, persons: tuple[str, ...], cause: str, pins_fd: int | None, *
         if refused.code == "epoch-not-needed" and (damage := _file_damage(data)):
             click.echo(f"未办理 / refused: {damaged_words(data, damage)}", err=True)
             sys.exit(4)
-        click.echo(f"未办理 / refused: {_WHY.get(refused.code, '')} ({refused})", err=True)
+        value = f" ({refused.value})" if refused.value else ""
+        click.echo(f"未办理 / refused: {_WHY.get(refused.code, refused.code)}{value}", err=True)
         sys.exit(1)
     except PeopleFault as fault:
         click.echo(_NO_ACCOUNTS.format(where=fault.where, why=fault.why), err=True)

@@ -98,6 +98,12 @@ def show(data: Path, origin: str, start: int, count: int, *, as_json: bool) -> N
             click.echo(f"{name}: {held.size} 条记录 / entries")
 
 
+def _require_folder(output: Path) -> None:
+    if not output.absolute().parent.is_dir():
+        click.echo(f"{output.parent}: 没有这个文件夹 / no such folder", err=True)
+        sys.exit(2)
+
+
 def _civil(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, CHINA).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -115,9 +121,7 @@ def export_command(data: Path, origin: str, output: Path, receipts: tuple[str, .
         if None in places:
             click.echo(f"回执不属于这个日志 / not receipts of this log: {receipts[places.index(None)]}", err=True)
             sys.exit(1)
-        if not output.absolute().parent.is_dir():
-            click.echo(f"{output.parent}: 没有这个文件夹 / no such folder", err=True)
-            sys.exit(2)
+        _require_folder(output)
         fresh = output.with_name(output.name + ".part")
         with fresh.open("wb") as target:
             seqs = [place[1] for place in places if place is not None]
@@ -141,17 +145,25 @@ def prove(receipt: str, data: Path, output: Path | None) -> None:
         if output is None:
             click.echo(proof.decode(), nl=False)
         else:
+            _require_folder(output)
             output.write_bytes(proof)
             click.echo(str(output))
 
 
-@cli_log.command("evidence", epilog="例 / example: erhai log evidence --data demo-data/a -o evidence.zip")
+@cli_log.command("evidence", epilog="例 / example: erhai log evidence --data demo-data/a -o conflict.zip")
 @_DATA
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="写入的 ZIP 文件")
 def evidence(data: Path, output: Path) -> None:
-    """导出留存的全部反证：同一密钥签过的互相矛盾的检查点，或两份不同的继承声明。 Export all evidence kept here."""
+    """导出留存的全部反证：同一密钥签过的互相矛盾的检查点，或两份不同的继承声明。 Export all evidence kept here.
+
+    文件用 erhai log verify conflict.zip --policy 信任策略 判断。没有反证的，不写文件。Judge it with erhai log verify.
+    """
     with _opened(data) as (db, _settings):
         found = misbehaviours(db)
+        _require_folder(output)
+        if not found:
+            click.echo("没有留存的反证，没有写文件 / no evidence is kept, nothing was written")
+            return
         output.write_bytes(export.evidence_zip(db))
         for one in found:
             click.echo(f"{_civil(one.at_ms)}  {one.origin}  {one.problem}  {one.shown_by}")

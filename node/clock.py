@@ -14,6 +14,7 @@ from node.domain.values import ClockQuality
 
 _STA_UNSYNC = 0x0040
 _STEP_MS = 2_000
+_FARTHEST_MS = 100 * 366 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,21 @@ class SystemClock:
         return Reading(wall_ms, ClockQuality.HOLDOVER if within else ClockQuality.DOUBTFUL)
 
 
+@dataclass(eq=False)
+class ClockFault(Exception):
+    """The file of a demonstration's clock cannot be read: `path` and `why`."""
+
+    path: Path
+    why: str
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return (
+            f"演示时钟文件 {self.path.name} 不能读取，本机不知道时间：{self.why}。请改回 "
+            '{"offset_ms": 毫秒数} / the demo clock file cannot be read'
+        )
+
+
 class DemoClock:
     """A clock that a demo can set ahead: real time plus an offset from a file. Never used outside demo nodes."""
 
@@ -83,10 +99,18 @@ class DemoClock:
         self._path = path
 
     def now(self) -> Reading:
-        """Read the shifted time; its quality is what the file says, synchronised by default."""
-        data = json.loads(self._path.read_text(encoding="utf-8"))
-        at_ms = time.time_ns() // 1_000_000 + int(data["offset_ms"])
-        return Reading(at_ms, ClockQuality(data.get("quality", "synchronised")))
+        """Read the shifted time; its quality is what the file says, synchronised by default. Raises ClockFault."""
+        try:
+            data = json.loads(self._path.read_text(encoding="utf-8"))
+            offset_ms = data["offset_ms"]
+            quality = ClockQuality(data.get("quality", "synchronised"))
+        except OSError as error:
+            raise ClockFault(self._path, error.strerror or str(error)) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ClockFault(self._path, "不是所需的 JSON") from error
+        if type(offset_ms) is not int or abs(offset_ms) > _FARTHEST_MS:
+            raise ClockFault(self._path, "offset_ms 不是一百年以内的毫秒数")
+        return Reading(time.time_ns() // 1_000_000 + offset_ms, quality)
 
 
 class FixedClock:

@@ -68,7 +68,9 @@ async def _courier(node: Node, folder: str, tell: Tell) -> dict[str, Any]:
         return done.facts()
     except Tampered as tampered:
         return {"fault": str(tampered), "tampered": True}
-    except (CourierFault, FenceFault, StoreFault, OSError) as fault:
+    except CourierFault as fault:
+        return {"fault": str(fault), "tampered": fault.is_altered_list}
+    except (FenceFault, StoreFault, OSError) as fault:
         return {"fault": str(fault)}
 
 

@@ -161,7 +161,7 @@ class Node:
                         await self.awaited.moved()
         except TimeoutError:
             raise NodeFault(
-                f"catching up with the neighbours: {self.awaited.words}", "try again in a few seconds"
+                f"catching up with the neighbours: {self.awaited.words}", "try again in a few seconds", "catching-up"
             ) from None
 
     async def relaxed_seq(self) -> int:
@@ -428,7 +428,7 @@ class Node:
 
     def _room(self) -> RoomKey:
         if self._room_key is None:
-            raise NodeFault("this node holds no room key", "copy room.key from the room's other node")
+            raise NodeFault("this node holds no room key", "copy room.key from the room's other node", "no-room-key")
         return self._room_key
 
     # -- answers -----------------------------------------------------------------------------------------------------

@@ -29,10 +29,13 @@ from sync.log import LogFault, LogTable, open_log, read_entry
 
 @dataclass(eq=False)
 class NodeFault(Exception):
-    """The node cannot record now. `why` names the reason, `hint` what a person can do."""
+    """The node cannot record now. `why` names the reason, `hint` what a person can do; `code` is stopped, catching-up or
+    no-room-key, by which a page says it.
+    """
 
     why: str
     hint: str
+    code: str = "stopped"
 
     def __str__(self) -> str:
         """One line for a person."""

@@ -30,12 +30,15 @@ _READERS = 3
 
 @dataclass(eq=False)
 class StoreFault(Exception):
-    """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do."""
+    """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do; `cause` is full,
+    read-only, io, fence or nothing, by which a page says it.
+    """
 
     what: str
     path: str
     why: str
     hint: str = ""
+    cause: str = ""
 
     def __str__(self) -> str:
         """One line for a person."""
@@ -64,22 +67,26 @@ _MACHINE = (
 
 def fault_of(what: str, path: Path, error: BaseException) -> StoreFault:
     """Return what an error of the database says in words, with what a person can do."""
+    cause = ""
     match error:
         case apsw.FullError():
+            cause = "full"
             why, hint = "the disk is full", "free space on the disk, then try again; nothing else is needed"
         case apsw.CorruptError() | apsw.NotADBError() | UnicodeDecodeError():
             hint = "stop the node and run erhai check, then erhai restore --from peers"
             return DamagedFile(what, str(path), f"the file is damaged ({error})", hint)
         case apsw.ReadOnlyError() | apsw.PermissionsError():
+            cause = "read-only"
             why, hint = (
                 f"the disk lets nothing be written ({error})",
                 "check how the disk is mounted and the file's rights",
             )
         case apsw.IOError() | apsw.CantOpenError():
+            cause = "io"
             why, hint = f"the disk does not write or read ({error})", "check the disk, then try again"
         case _:
             why, hint = str(error), "try again; restart the node if it stays so"
-    return StoreFault(what, str(path), why, hint)
+    return StoreFault(what, str(path), why, hint, cause)
 
 
 def assert_sqlite() -> None:
@@ -105,6 +112,8 @@ def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
         db.execute("PRAGMA foreign_keys=ON")
         db.execute("PRAGMA cache_size=-32000")
     except apsw.Error as error:
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            raise fault_of("open", path, error) from error
         raise StoreFault("open", str(path), str(error), "check the disk and the folder's rights") from error
     return db
 
@@ -244,7 +253,8 @@ class Store:
             self.after_commit()
         except OSError as error:
             # On disk, but not fenced: nothing is acknowledged, and nothing more is written until a restart has checked.
-            self.broken = StoreFault("fence", str(self.path), str(error), "check the disk, then restart the node")
+            hint = "check the disk, then restart the node"
+            self.broken = StoreFault("fence", str(self.path), str(error), hint, "fence")
             for job in group:
                 job.error = job.error or self.broken
         passing("fenced")

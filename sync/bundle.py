@@ -105,10 +105,10 @@ class _Member:
 class ZipMembers:
     """The members of a bundle in an open file (members.Members). Opening it has judged the whole container."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        """Read the directory and every header. Raises Tampered with a problem of the container."""
+    def __init__(self, file: BinaryIO, check: Callable[[str, int], None] = check_member) -> None:
+        """Read the directory and every header; `check` judges names and sizes. Raises Tampered with a problem of the container."""
         self._file = file
-        self._members = _read_directory(file)
+        self._members = _read_directory(file, check)
         self._damaged: list[str] = []
 
     def names(self) -> Iterable[str]:
@@ -140,7 +140,7 @@ class ZipMembers:
         return self._damaged[0] if self._damaged else None
 
 
-def _read_directory(file: BinaryIO) -> dict[str, _Member]:
+def _read_directory(file: BinaryIO, check: Callable[[str, int], None]) -> dict[str, _Member]:
     total = file.seek(0, io.SEEK_END)
     end_at = max(total - _END.size, 0)
     file.seek(end_at)
@@ -177,7 +177,7 @@ def _read_directory(file: BinaryIO) -> dict[str, _Member]:
             raise Tampered(Problem.DUPLICATE_MEMBER, got=name)
         if fields[4] or fields[3] & 1:
             raise Tampered(Problem.COMPRESSED_MEMBER, expected="stored", got=name)
-        check_member(name, size)
+        check(name, size)
         members[name] = _Member(offset, size, fields[7])
     if at != length:
         raise Tampered(Problem.HIDDEN_BYTES, detail="the directory goes on behind its last member")

@@ -13,10 +13,12 @@ from typing import BinaryIO
 import click
 
 from sync.bundle import ZipMembers
+from sync.conflict import Finding, Outcome, judge_conflict
+from sync.conflict import check_member as conflict_member
 from sync.note import MAX_NOTE
 from sync.policy import MAX_POLICY, Policy
 from sync.tampered import Malformed, Problem, Tampered
-from sync.verify import Verdict, trust_of, verdict_of, verify_bundle
+from sync.verify import Verdict, plain, trust_of, verdict_of, verify_bundle
 
 EXIT_UNPARSABLE = 1
 EXIT_TAMPERED = 4
@@ -62,6 +64,27 @@ WORDS: dict[Problem, tuple[str, str]] = {
     Problem.WRONG_PROOF: ("存证凭据不成立", "a proof does not hold"),
 }
 
+OUTCOMES: dict[Outcome, tuple[str, str]] = {
+    Outcome.EXCLUDES: (
+        "两份都由该日志的密钥签名,条数相同而根不同,互相排斥:同一密钥签过两段历史",
+        "both are signed by the log's key, one size with two roots: two histories of one log are proven",
+    ),
+    Outcome.NEEDS_ENTRIES: (
+        "两份都由该日志的密钥签名,条数不同;是否矛盾须对照日志记录:导出该日志的证据包,分别用 held、shown 作 --seen 核验",
+        "both are signed by the log's key, two sizes: verify the log's bundle with held and shown as --seen to tell",
+    ),
+    Outcome.AGREES: ("两份说的是同一件事,不矛盾", "both say the same: no conflict"),
+    Outcome.NEEDS_KEY: (
+        "没有该日志的公钥,签名未核对:请用 --policy 给出",
+        "no key of this log was given, nothing is verified: give it with --policy",
+    ),
+    Outcome.NOT_SIGNED: ("不是两份都由该日志的密钥签名,不成立", "the log's key has not signed both: proves nothing"),
+    Outcome.STATEMENTS: (
+        "两份不同的继承声明,由节点证书签名;须由签发机构核对证书",
+        "two different successions, signed by the node's certificate: its CA must tell",
+    ),
+    Outcome.UNREADABLE: ("不能读", "cannot be read"),
+}
 _LABELS = {
     "origin": ("日志", "log"),
     "seq": ("序号", "entry"),
@@ -87,10 +110,51 @@ def cli_log() -> None:
 @click.option("--seen", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="以前保存的检查点")
 @click.option("--json", "as_json", is_flag=True, help="以 JSON 输出")
 def verify_command(bundle: Path, policy: Path | None, seen: Path | None, *, as_json: bool) -> None:
-    """离线验证证据包。 Verify BUNDLE offline: exit 0 good, 1 unparsable, 2 usage, 4 tampered."""
+    """离线验证证据包。 Verify BUNDLE offline: exit 0 good, 1 unparsable, 2 usage, 4 tampered.
+
+    反证文件 conflict.zip（erhai log evidence 写出）也在此判断：4 同一日志的密钥签过两段历史，0 须对照日志记录才能判定，
+    1 不能读，或没有用 --policy 给出该日志的公钥。 A conflict.zip is judged too: 4 two histories proven, 0 the log's
+    entries must tell, 1 unreadable or no key given.
+    """
+    findings = _conflict(bundle, policy)
+    if findings is not None:
+        facts = {"kind": "conflict", "findings": [one.facts() for one in findings]}
+        click.echo(json.dumps(facts, ensure_ascii=False) if as_json else describe_conflict(findings, _english()))
+        sys.exit(_status(findings))
     status, verdict = _verify(bundle, policy, seen)
     click.echo(json.dumps(verdict.facts(), ensure_ascii=False) if as_json else describe(verdict, english=_english()))
     sys.exit(status)
+
+
+def _conflict(path: Path, policy: Path | None) -> tuple[Finding, ...] | None:
+    """Return the findings of a conflict.zip; None where the file is none, or its container is not in order."""
+    with _opened(path) as file:
+        try:
+            members = ZipMembers(file, conflict_member)
+            if not any(True for _ in members.names()):
+                return None
+            keys = () if policy is None else Policy.parse(_read(policy, MAX_POLICY)).keys
+            return judge_conflict(members, keys)
+        except (Tampered, Malformed):
+            return None  # said by the verification of bundles, in its own order
+
+
+def _status(findings: tuple[Finding, ...]) -> int:
+    outcomes = {one.outcome for one in findings}
+    if outcomes & {Outcome.EXCLUDES, Outcome.NOT_SIGNED}:
+        return EXIT_TAMPERED
+    return EXIT_UNPARSABLE if outcomes & {Outcome.UNREADABLE, Outcome.NEEDS_KEY} else 0
+
+
+def describe_conflict(findings: tuple[Finding, ...], english: bool) -> str:
+    """Return the findings in words, two lines each."""
+    tongue = 1 if english else 0
+    lines = [("反证文件:同一日志先后签过的两份说法,逐项判断", "evidence kept against logs, each pair judged")[tongue]]
+    for one in findings:
+        sizes = f"{one.held_size}/{one.held_root[:16]}, {one.shown_size}/{one.shown_root[:16]}"
+        facts = plain(f"{one.no} {one.origin} {sizes if one.held_size >= 0 else ''} {one.detail}")
+        lines += [facts.rstrip(), f"    {OUTCOMES[one.outcome][tongue]} [{one.outcome}]"]
+    return "\n".join(lines)
 
 
 def _verify(bundle: Path, policy: Path | None, seen: Path | None) -> tuple[int, Verdict]:

@@ -27,6 +27,11 @@ class CourierFault(Exception):
     what: str
     detail: str = ""
 
+    @property
+    def is_altered_list(self) -> bool:
+        """Return whether the stick's list, or what it is read with, is not what its writer has signed."""
+        return self.why == "changed"
+
     def __str__(self) -> str:
         """One line for a person."""
         return f"{self.why}: {self.what}" + (f" ({self.detail})" if self.detail else "")

@@ -383,7 +383,11 @@ def _place_of(body: bytes) -> int | None:
 
 
 def _plain(text: str | None) -> str | None:
+    return None if text is None else plain(text)
+
+
+def plain(text: str) -> str:
     """Return a text with everything that does not print spelled as an escape."""
-    if text is None or text.isprintable():
+    if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -89,10 +89,10 @@ async def state(request: Request) -> Response:
     )
 
 
-@routes.get("/node/evidence.zip")
+@routes.get("/node/conflict.zip")
 @_KEEPERS
 async def evidence(request: Request) -> Response:
     """Return everything kept as evidence, for somebody else to judge."""
     data = await request.app[NODE].read(evidence_zip)
-    headers = {"Content-Disposition": 'attachment; filename="evidence.zip"'}
+    headers = {"Content-Disposition": 'attachment; filename="conflict.zip"'}
     return Response(body=data, content_type="application/zip", headers=headers)

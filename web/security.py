@@ -21,12 +21,14 @@ from aiohttp.web import (
     middleware,
 )
 
+from node.clock import ClockFault
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Role
 from node.recorder import NodeFault
 from node.store import StoreFault
 from node.witness import NotWitnessed
 from sync.log import LogFault
+from web.fault_words import why_not
 from web.keys import ON_WAITING, REQUEST_ID, SESSION, SESSIONS
 from web.messages import sentence
 from web.render import page
@@ -61,7 +63,9 @@ async def errors(request: Request, handler: Handler) -> StreamResponse:
     except NotWitnessed as alone:
         return request.app[ON_WAITING](request, alone.command_id)
     except (NodeFault, StoreFault) as fault:
-        return page(request, "frame/fault.html", status=503, why=str(fault))
+        return page(request, "frame/fault.html", status=503, why=why_not(fault))
+    except ClockFault as fault:  # no page can be drawn: each of them says the time
+        return Response(status=503, text=f"{fault}\n")
     except (NotOffered, LogFault):
         return page(request, "frame/missing.html", status=404)
     except HTTPSeeOther:

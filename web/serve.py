@@ -27,6 +27,7 @@ from sync.announce import Discovery
 from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
+from sync.http_log import http_logger
 from sync.lanes import Lane, Lanes
 from sync.link import PeerLink
 from sync.merkle import MAX_SIZE
@@ -321,8 +322,10 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         loop.call_soon_threadsafe(_tell, node, replication, topics)
 
     node.recorder.released = released
-    sync_runner = AppRunner(sync_app(replication.sync), access_log=None, shutdown_timeout=0.5)
-    pages_runner = AppRunner(create_app(node), access_log=None, shutdown_timeout=0.5)
+    sync_runner = AppRunner(
+        sync_app(replication.sync), access_log=None, logger=http_logger("sync port"), shutdown_timeout=0.5
+    )
+    pages_runner = AppRunner(create_app(node), access_log=None, logger=http_logger("pages port"), shutdown_timeout=0.5)
     server = None
     copying = _replicate_database(node)
     try:

@@ -41,7 +41,7 @@ async def test_a_node_that_is_well_says_so_and_that_it_has_no_copy(room: Room) -
 async def test_it_is_for_those_who_keep_the_node_running(room: Room, person: str) -> None:
     browser = await Browser.of(room, person)
     assert (await browser.get("/node")).status == 403
-    assert (await browser.get("/node/evidence.zip")).status == 403
+    assert (await browser.get("/node/conflict.zip")).status == 403
     await browser.close()
 
 
@@ -87,7 +87,7 @@ async def test_evidence_is_listed_and_leaves_as_it_was_kept(room: Room) -> None:
     await room.node.store.write(lambda db: keep_evidence(db, found, freeze=False))
     browser = await Browser.of(room, "S-1")
     assert "同一密钥签过两段不同的历史（由 b 出示）" in (await browser.get("/node")).words
-    answer = await browser.client.get("/node/evidence.zip")
+    answer = await browser.client.get("/node/conflict.zip")
     with zipfile.ZipFile(io.BytesIO(await answer.read())) as file:
         assert file.read("001/held") == b"held"
         assert file.read("001/shown") == b"shown"

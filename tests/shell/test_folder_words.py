@@ -64,7 +64,17 @@ def damage_successions(data: Path) -> None:
     (data / DATABASE).write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [damage_page, damage_successions])
+def cut(data: Path) -> None:
+    """Keep the first page and a bit."""
+    (data / DATABASE).write_bytes((data / DATABASE).read_bytes()[:5_000])
+
+
+def not_a_database(data: Path) -> None:
+    """Put something else in its place."""
+    (data / DATABASE).write_bytes(b"a disk that died" * 1_000)
+
+
+@pytest.mark.parametrize("damage", [damage_page, damage_successions, cut, not_a_database])
 def test_a_damaged_page_is_named_as_damage_by_check_rebuild_and_epoch_new_and_leads_to_restore(
     data: Path, damage: object
 ) -> None:
@@ -194,3 +204,14 @@ def test_a_restored_copy_that_waits_for_peers_names_the_next_steps(data: Path) -
     assert done.exit_code == 1
     assert "没有可询问的邻机" in done.output
     assert f"erhai epoch new --data {data}" in done.output
+
+
+def test_a_database_of_an_older_program_lacks_views_and_is_told_to_be_rebuilt(data: Path) -> None:
+    db = connect(data / DATABASE)
+    db.execute("DROP TABLE incidents")
+    db.close()
+    done = run("check", "--data", data)
+    assert done.exit_code == 3
+    assert "view: incidents: is not there" in done.output
+    assert run("rebuild", "--data", data).exit_code == 0
+    assert run("check", "--data", data).exit_code == 0

@@ -30,7 +30,8 @@ FIRST_DELAY_S, LAST_DELAY_S = 1.0, 30.0
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """How one replica stands. `state`: starting | current | behind | stalled | down (the program does not run).
+    """How one replica stands. `state`: starting | current | behind | stalled | broken (files are
+    missing: it cannot be restored) | down (the program does not run).
 
     `synced_ms` is when everything captured had last reached the replica, `behind_since_ms` when the oldest change that has
     not was committed; both POSIX. `txid` is the newest captured transaction.
@@ -51,7 +52,7 @@ class ReplicaStatus:
     @property
     def alarming(self) -> bool:
         """Return whether a person must look."""
-        return self.state in {"stalled", "down"}
+        return self.state in {"stalled", "broken", "down"}
 
     def lag_ms(self, now_ms: int) -> int:
         """Return for how long something committed has not reached the replica; 0 for nothing."""

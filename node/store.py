@@ -30,12 +30,16 @@ _READERS = 3
 
 @dataclass(eq=False)
 class StoreFault(Exception):
-    """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do."""
+    """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do.
+
+    `cause`: full | damaged | read-only | disk | fence; "" for anything else.
+    """
 
     what: str
     path: str
     why: str
     hint: str = ""
+    cause: str = ""
 
     def __str__(self) -> str:
         """One line for a person."""
@@ -64,22 +68,26 @@ _MACHINE = (
 
 def fault_of(what: str, path: Path, error: BaseException) -> StoreFault:
     """Return what an error of the database says in words, with what a person can do."""
+    cause = ""
     match error:
         case apsw.FullError():
+            cause = "full"
             why, hint = "the disk is full", "free space on the disk, then try again; nothing else is needed"
         case apsw.CorruptError() | apsw.NotADBError() | UnicodeDecodeError():
             hint = "stop the node and run erhai check, then erhai restore --from peers"
-            return DamagedFile(what, str(path), f"the file is damaged ({error})", hint)
+            return DamagedFile(what, str(path), f"the file is damaged ({error})", hint, "damaged")
         case apsw.ReadOnlyError() | apsw.PermissionsError():
+            cause = "read-only"
             why, hint = (
                 f"the disk lets nothing be written ({error})",
                 "check how the disk is mounted and the file's rights",
             )
         case apsw.IOError() | apsw.CantOpenError():
+            cause = "disk"
             why, hint = f"the disk does not write or read ({error})", "check the disk, then try again"
         case _:
             why, hint = str(error), "try again; restart the node if it stays so"
-    return StoreFault(what, str(path), why, hint)
+    return StoreFault(what, str(path), why, hint, cause)
 
 
 def assert_sqlite() -> None:
@@ -137,6 +145,7 @@ class Store:
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._closed = False
         self.broken: StoreFault | None = None
+        self.failing: StoreFault | None = None  # why the last commit failed, until one succeeds: the disk or the file
         self.changed_s = (
             0.0  # when this process last committed a change, POSIX time: what a replica must have caught up with
         )
@@ -234,17 +243,21 @@ class Store:
             self._roll_back()
             self.after_rollback()
             fault = fault_of("commit", self.path, error)
+            if isinstance(error, _MACHINE):
+                self.failing = fault
             for job in group:
                 job.error = job.error if job.error and not isinstance(job.error, apsw.Error) else fault
             return
         passing("after-commit")
         if db.total_changes() != before:
-            self.changed_s = time.time()
+            self.changed_s, self.failing = time.time(), None
         try:
             self.after_commit()
         except OSError as error:
             # On disk, but not fenced: nothing is acknowledged, and nothing more is written until a restart has checked.
-            self.broken = StoreFault("fence", str(self.path), str(error), "check the disk, then restart the node")
+            self.broken = StoreFault(
+                "fence", str(self.path), str(error), "check the disk, then restart the node", "fence"
+            )
             for job in group:
                 job.error = job.error or self.broken
         passing("fenced")

@@ -13,6 +13,7 @@ from node.verdict import words_of
 from sync.heal import heals
 from sync.succession import epoch_of
 from sync.witness import misbehaviours
+from web import alarms, status
 from web.alarms import alarm_rows
 from web.keys import NODE
 from web.render import page
@@ -25,6 +26,7 @@ REPLICA_STATES = {
     "current": "已同步",
     "behind": "正在追赶",
     "stalled": "停滞，请检查副本所在磁盘或线路",
+    "broken": "缺少文件，不能恢复；正在重做全量快照",
     "down": "没有运行，正在重新启动",
 }
 CAUSES = {"restore": "恢复了旧备份", "damage": "日志受损", "replace": "更换主机、磁盘或密钥"}
@@ -75,6 +77,8 @@ async def state(request: Request) -> Response:
         live="status",
         gate=node.gate,
         gate_words=words_of(node.gate) if node.stopped is not None else "",
+        refused="" if node.stopped is not None else status.why_not(node),
+        asked=status.asked(node),
         size=node.recorder.log.size,
         origin=node.settings.origin,
         replicas=_rows(node, SystemClock().now().at_ms),  # the time of files, whatever a demo's clock says
@@ -85,6 +89,7 @@ async def state(request: Request) -> Response:
         evidence=await node.read(misbehaviours),
         problems=PROBLEMS,
         alarms=alarm_rows(node.trust_alarms),
+        notices=[one for one in status.notices(node) if one.cause not in alarms.WORDS],
         strangers=node.strangers,
     )
 

@@ -24,6 +24,10 @@ T = TypeVar("T")
 
 # Versions before this one can lose WAL contents when two connections checkpoint at once.
 SAFE_SQLITE = (3, 51, 3)
+# Litestream holds the write lock around each of its checkpoints, as long as the disk takes for them; nothing was done yet
+# when BEGIN waits, so it is simply asked again.
+BUSY_MS = 5_000
+LOCKED_S = 30.0
 _GROUP = 1_024
 _READERS = 3
 
@@ -85,6 +89,9 @@ def fault_of(what: str, path: Path, error: BaseException) -> StoreFault:
         case apsw.IOError() | apsw.CantOpenError():
             cause = "disk"
             why, hint = f"the disk does not write or read ({error})", "check the disk, then try again"
+        case apsw.BusyError():
+            why = f"another program keeps the database locked ({error})"
+            hint = "try again; if it stays so, end what else has the file open"
         case _:
             why, hint = str(error), "try again; restart the node if it stays so"
     return StoreFault(what, str(path), why, hint, cause)
@@ -105,7 +112,7 @@ def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
         db = apsw.Connection(str(path), flags=flags)
-        db.set_busy_timeout(5_000)
+        db.set_busy_timeout(BUSY_MS)
         if not readonly:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
@@ -115,6 +122,20 @@ def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
     except apsw.Error as error:
         raise StoreFault("open", str(path), str(error), "check the disk and the folder's rights") from error
     return db
+
+
+def _begin(db: apsw.Connection) -> None:
+    """Begin to write; another process may hold the lock for LOCKED_S. Raises apsw.Error."""
+    until_s = time.monotonic() + LOCKED_S
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.02)  # where SQLite gave up without waiting
+        else:
+            return
 
 
 @dataclass(slots=True)
@@ -158,7 +179,7 @@ class Store:
         """Run once, before `start`, in a transaction of its own."""
         db = self._db
         try:
-            db.execute("BEGIN IMMEDIATE")
+            _begin(db)
             result = fn(db)
             db.execute("COMMIT")
         except (apsw.Error, UnicodeDecodeError) as error:
@@ -233,7 +254,7 @@ class Store:
         db, cursor = self._db, self._db.cursor()
         before = db.total_changes()
         try:
-            db.execute("BEGIN IMMEDIATE")
+            _begin(db)
             for job in group:
                 self._one(db, cursor, job)
             self.before_commit(db)

@@ -52,6 +52,7 @@ class ReplicaRow:
     word: str
     age_s: int | None  # since everything had last reached it
     lag_s: int
+    proved_s: int | None  # since its files were last seen to lead from a snapshot to the newest transaction
 
 
 def _rows(node: Node, now_ms: int) -> list[ReplicaRow]:
@@ -61,6 +62,7 @@ def _rows(node: Node, now_ms: int) -> list[ReplicaRow]:
             word=REPLICA_STATES[one.state],
             age_s=None if one.synced_ms is None else max(now_ms - one.synced_ms, 0) // 1_000,
             lag_s=one.lag_ms(now_ms) // 1_000,
+            proved_s=None if one.proved_ms is None else max(now_ms - one.proved_ms, 0) // 1_000,
         )
         for one in node.replica_status()
     ]

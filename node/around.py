@@ -17,7 +17,7 @@ from sync.succession import successions
 from sync.witness import misbehaviours
 
 EVERY_S = 1.0
-SILENT_S = 30.0  # whoever reads a log here asks every 5 s, or is back within 1.5 s of a cut
+SILENT_S = 15.0  # whoever reads a log here asks every 5 s, or is back within 1.5 s of a cut
 _MIB = 1024 * 1024
 
 

@@ -122,7 +122,7 @@ def asked(node: Node) -> str:
     late = [name for name, reached in node.around.asked if not reached]
     if not answered and not late:
         return "启动时没有可询问的邻机或上级，只与栅栏文件核对"
-    parts = [f"与 {'、'.join(answered)} 的存证一致"] if answered else ["启动时没有任何邻机或上级答复"]
+    parts = [f"与 {'、'.join(answered)} 的存证不冲突"] if answered else ["启动时没有任何邻机或上级答复"]
     return "，".join(parts + ([f"{'、'.join(late)} 没有答复，未能核对"] if late else []))
 
 
@@ -149,7 +149,10 @@ def doubt(node: Node) -> str:
     return "healing" if node.gate.cause in HEALABLE | {"waiting", "other-instance"} else "closed"
 
 
-_DOUBTS = {"healing": "{who}存证的记录与本机不符，本机日志正在核对", "closed": "{who}存证的记录与本机不符，请立即报告"}
+_DOUBTS = {
+    "healing": "{who}存证的记录与本机不符，本机日志尚未通过核对",
+    "closed": "{who}存证的记录与本机不符，请立即报告",
+}
 
 
 def _good(status: PeerStatus) -> bool:

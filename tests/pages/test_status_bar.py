@@ -100,9 +100,9 @@ LINK = PeerStatus(BESIDE.name, "https://b", ORIGIN, "push", LinkState.TAMPERED)
 @pytest.mark.parametrize(
     ("cause", "words"),
     [
-        ("fence-ahead", "邻机存证的记录与本机不符，本机日志正在核对"),
-        ("entry-changed", "邻机存证的记录与本机不符，本机日志正在核对"),
-        ("waiting", "邻机存证的记录与本机不符，本机日志正在核对"),
+        ("fence-ahead", "邻机存证的记录与本机不符，本机日志尚未通过核对"),
+        ("entry-changed", "邻机存证的记录与本机不符，本机日志尚未通过核对"),
+        ("waiting", "邻机存证的记录与本机不符，本机日志尚未通过核对"),
         ("peer-differs", "邻机存证的记录与本机不符，请立即报告"),
         ("closed", "邻机存证的记录与本机不符，请立即报告"),
     ],
@@ -128,8 +128,8 @@ def test_a_node_that_passed_the_gate_says_that_evidence_does_not_fit() -> None:
     [
         ((), "启动时没有可询问的邻机或上级，只与栅栏文件核对"),
         ((("b", False), ("p", False)), "启动时没有任何邻机或上级答复，b、p 没有答复，未能核对"),
-        ((("b", True), ("p", False)), "与 b 的存证一致，p 没有答复，未能核对"),
-        ((("b", True), ("p", True)), "与 b、p 的存证一致"),
+        ((("b", True), ("p", False)), "与 b 的存证不冲突，p 没有答复，未能核对"),
+        ((("b", True), ("p", True)), "与 b、p 的存证不冲突"),
     ],
 )
 async def test_the_start_up_check_says_who_was_asked_and_who_answered(

@@ -19,7 +19,11 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "well": ("ok", "本机正常", ""),
     "stopped": ("bad", "本机只能查阅，不能写入", "见“启动检查”。"),
     "disk-full": ("bad", "本机磁盘已满，不能写入", "请清理磁盘空间；有空间后自动恢复写入，不需要其他操作。"),
-    "disk-damaged": ("bad", "本机数据库受损，不能写入", "请停止本机并运行 erhai check；启动后由邻机自愈。"),
+    "disk-damaged": (
+        "bad",
+        "本机数据库受损，不能写入",
+        "请停止本机，运行 erhai check，再用 erhai restore --from peers 恢复。",
+    ),
     "disk-read-only": ("bad", "本机磁盘只读，不能写入", "请检查磁盘的挂载方式和文件权限。"),
     "disk-disk": ("bad", "本机磁盘读写出错，不能写入", "请检查磁盘；换盘后由邻机或副本恢复。"),
     "disk-fence": ("bad", "本机栅栏文件写不进，不能写入", "请检查磁盘，然后重新启动本机。"),

@@ -73,11 +73,6 @@ def seen_in(answers: tuple[PeerAnswer, ...]) -> tuple[Seen, ...]:
     )
 
 
-async def seen_by_peers(settings: Settings, keys: NodeKeys, timeout_s: float = ASK_S) -> tuple[Seen, ...]:
-    """Return the checkpoints of the own log that reachable peers have cosigned, signatures verified."""
-    return seen_in(await ask_peers(settings, keys, timeout_s=timeout_s))
-
-
 async def _ask(peer: Peer, keys: NodeKeys, log: VerifierKey) -> PeerAnswer:
     link = link_to(peer, keys)
     try:

@@ -74,6 +74,8 @@ def write_config(data: Path, replica: Replica) -> Path:
             {
                 "path": str(data / replica.database),
                 "monitor-interval": SYNC,
+                # A TRUNCATE checkpoint keeps every writer waiting, for a whole snapshot at worst; the passive ones stay.
+                "truncate-page-n": 0,
                 "replica": {"sync-interval": SYNC, **_target(replica)},
             }
         ],
@@ -143,6 +145,13 @@ async def restore(data: Path, source: Replica | str, output: Path) -> Restored:
         return Restored(name, str(summary["txid"]))
     except (ValueError, KeyError, TypeError) as error:
         raise LitestreamFault("restore", f"unexpected answer {out[:200]!r}") from error
+
+
+async def list_files(data: Path, replica: Replica) -> str:
+    """Return Litestream's listing of the files that a replica holds, as JSON. Raises LitestreamFault."""
+    config = config_path(data, replica)
+    asked = ["-config", str(config), "-no-expand-env", "-level", "all", "-json"]
+    return await _run("ltx", *asked, str(data / replica.database))
 
 
 async def _run(*arguments: str) -> str:

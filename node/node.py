@@ -5,12 +5,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import apsw
 
 from node import personal, sealing
+from node.around import Around
 from node.attachments import Attachments, away
 from node.bid_file import open_bid
 from node.clock import Clock
@@ -39,8 +39,8 @@ from node.recorder import NodeFault, Recorder
 from node.replica import ReplicaStatus
 from node.room_key import RoomKey
 from node.settings import Settings
-from node.store import Store
-from node.verdict import GateReport, words_of
+from node.store import Store, StoreFault
+from node.verdict import GateReport
 from node.views import custody as custody_view
 from node.witness import REQUIRED, NotWitnessed, Witness
 from sync import codec
@@ -55,17 +55,6 @@ from sync.succession import Statement
 
 T = TypeVar("T")
 HOLD_S = 9.0  # how long a command waits for what the neighbours wrote
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """The node's links as the bar shows them."""
-
-    peers: tuple[PeerStatus, ...]
-    clock_quality: str
-    at_ms: int
-    writable: bool
-    why_not: str
 
 
 class Node:
@@ -101,12 +90,11 @@ class Node:
         self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple
-        self.succeeded: Callable[[Statement], None] | None = (
-            None  # tells this process that a peer goes on in another log
-        )
+        self.succeeded: Callable[[Statement], None] | None = None  # a peer goes on in another log: told to this process
         self.show_mirrored: Callable[[str], Awaitable[None]] | None = None  # how this process brings views up to date
         self.peer_status: Callable[[], tuple[PeerStatus, ...]] = tuple
         self.trust_alarms: tuple[Alarm, ...] = ()
+        self.around = Around(settings, store)
         self.strangers: tuple[str, ...] = ()  # names announced on the room's network that are no peers of this node
         self.witness = Witness(settings, store)
         self.attachments = Attachments(store, blobs)
@@ -476,12 +464,10 @@ class Node:
         """Return erasable data behind a commitment, if it is kept here."""
         return await self.store.read(lambda db: personal.find(db, commitment, self._room().open))
 
-    def links(self) -> Links:
-        """Return the state of the node's links and clock for the bar."""
-        reading = self.clock.now()
-        fault = self.stopped or self.store.broken
-        why_not = words_of(self.gate) if self.stopped is not None and self.gate.cause else str(fault or "")
-        return Links(self.peer_status(), str(reading.quality), reading.at_ms, fault is None, why_not)
+    @property
+    def fault(self) -> NodeFault | StoreFault | None:
+        """Why this node records nothing now; None where it does."""
+        return self.stopped or self.store.broken or self.store.failing
 
     async def close(self) -> None:
         """Close the feed and the store, then let go of the fence."""

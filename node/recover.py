@@ -55,6 +55,7 @@ class Recovery:
             return True
         try:
             answers = await ask_peers(node.settings, node.keys)
+            node.around.asked = tuple((one.peer.name, one.reached) for one in answers)
             passed = await self._reconcile(answers)
         except (LinkFault, LogFault, Tampered, StoreFault, apsw.Error) as error:
             log_once(error, "healing the own log")

@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from node import expert_bank, personal, projection
-from node.ask_peers import seen_by_peers
+from node.ask_peers import ask_peers, seen_in
 from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
 from node.epoch_files import finish_epoch
@@ -122,10 +122,11 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
     finish_epoch(settings.data)
     now = current(found_before(settings))
     keys = load_judged(now)
-    seen, sizes, cosigned = await asyncio.gather(
-        seen_by_peers(now, keys), sizes_of_neighbours(now, keys), ask_cosigned(now, keys)
+    answers, sizes, cosigned = await asyncio.gather(
+        ask_peers(now, keys), sizes_of_neighbours(now, keys), ask_cosigned(now, keys)
     )
-    node = open_node(settings, seen=seen)
+    node = open_node(settings, seen=seen_in(answers))
+    node.around.asked = tuple((one.peer.name, one.reached) for one in answers)
     if cosigned:
         await node.store.write(lambda db: take_all_back(db, cosigned, node.clock.now().at_ms))
     listen_s = LISTEN_S if now.is_prefecture and any(not peer.url for peer in now.peers) else 0.0

@@ -24,14 +24,19 @@ T = TypeVar("T")
 
 # Versions before this one can lose WAL contents when two connections checkpoint at once.
 SAFE_SQLITE = (3, 51, 3)
+# Litestream holds the write lock around each of its checkpoints, as long as the disk takes for them; nothing was done yet
+# when BEGIN waits, so it is simply asked again.
+BUSY_MS = 5_000
+LOCKED_S = 30.0
 _GROUP = 1_024
 _READERS = 3
 
 
 @dataclass(eq=False)
 class StoreFault(Exception):
-    """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do; `cause` is full,
-    read-only, io, fence or nothing, by which a page says it.
+    """The database cannot do its work. `what` was tried on `path`; `hint` says what a person can do.
+
+    `cause`: full | damaged | read-only | disk | fence; "" for anything else.
     """
 
     what: str
@@ -74,7 +79,7 @@ def fault_of(what: str, path: Path, error: BaseException) -> StoreFault:
             why, hint = "the disk is full", "free space on the disk, then try again; nothing else is needed"
         case apsw.CorruptError() | apsw.NotADBError() | UnicodeDecodeError():
             hint = "stop the node and run erhai check, then erhai restore --from peers"
-            return DamagedFile(what, str(path), f"the file is damaged ({error})", hint)
+            return DamagedFile(what, str(path), f"the file is damaged ({error})", hint, "damaged")
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             cause = "read-only"
             why, hint = (
@@ -82,8 +87,11 @@ def fault_of(what: str, path: Path, error: BaseException) -> StoreFault:
                 "check how the disk is mounted and the file's rights",
             )
         case apsw.IOError() | apsw.CantOpenError():
-            cause = "io"
+            cause = "disk"
             why, hint = f"the disk does not write or read ({error})", "check the disk, then try again"
+        case apsw.BusyError():
+            why = f"another program keeps the database locked ({error})"
+            hint = "try again; if it stays so, end what else has the file open"
         case _:
             why, hint = str(error), "try again; restart the node if it stays so"
     return StoreFault(what, str(path), why, hint, cause)
@@ -104,7 +112,7 @@ def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
         db = apsw.Connection(str(path), flags=flags)
-        db.set_busy_timeout(5_000)
+        db.set_busy_timeout(BUSY_MS)
         if not readonly:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
@@ -116,6 +124,20 @@ def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
             raise fault_of("open", path, error) from error
         raise StoreFault("open", str(path), str(error), "check the disk and the folder's rights") from error
     return db
+
+
+def _begin(db: apsw.Connection) -> None:
+    """Begin to write; another process may hold the lock for LOCKED_S. Raises apsw.Error."""
+    until_s = time.monotonic() + LOCKED_S
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.02)  # where SQLite gave up without waiting
+        else:
+            return
 
 
 @dataclass(slots=True)
@@ -146,6 +168,7 @@ class Store:
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._closed = False
         self.broken: StoreFault | None = None
+        self.failing: StoreFault | None = None  # why the last commit failed, until one succeeds: the disk or the file
         self.changed_s = (
             0.0  # when this process last committed a change, POSIX time: what a replica must have caught up with
         )
@@ -158,7 +181,7 @@ class Store:
         """Run once, before `start`, in a transaction of its own."""
         db = self._db
         try:
-            db.execute("BEGIN IMMEDIATE")
+            _begin(db)
             result = fn(db)
             db.execute("COMMIT")
         except (apsw.Error, UnicodeDecodeError) as error:
@@ -233,7 +256,7 @@ class Store:
         db, cursor = self._db, self._db.cursor()
         before = db.total_changes()
         try:
-            db.execute("BEGIN IMMEDIATE")
+            _begin(db)
             for job in group:
                 self._one(db, cursor, job)
             self.before_commit(db)
@@ -243,18 +266,21 @@ class Store:
             self._roll_back()
             self.after_rollback()
             fault = fault_of("commit", self.path, error)
+            if isinstance(error, _MACHINE):
+                self.failing = fault
             for job in group:
                 job.error = job.error if job.error and not isinstance(job.error, apsw.Error) else fault
             return
         passing("after-commit")
         if db.total_changes() != before:
-            self.changed_s = time.time()
+            self.changed_s, self.failing = time.time(), None
         try:
             self.after_commit()
         except OSError as error:
             # On disk, but not fenced: nothing is acknowledged, and nothing more is written until a restart has checked.
-            hint = "check the disk, then restart the node"
-            self.broken = StoreFault("fence", str(self.path), str(error), hint, "fence")
+            self.broken = StoreFault(
+                "fence", str(self.path), str(error), "check the disk, then restart the node", "fence"
+            )
             for job in group:
                 job.error = job.error or self.broken
         passing("fenced")

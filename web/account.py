@@ -164,5 +164,5 @@ async def _may_see(request: Request, found: Receipt) -> bool:
 @routes.get("/healthz")
 async def health(request: Request) -> Response:
     """Answer a machine: does this node answer and may it write."""
-    links = request.app[NODE].links()
-    return Response(text="ok\n" if links.writable else "read-only\n", status=200 if links.writable else 503)
+    well = request.app[NODE].fault is None
+    return Response(text="ok\n" if well else "read-only\n", status=200 if well else 503)

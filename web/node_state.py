@@ -13,6 +13,7 @@ from node.verdict import words_of
 from sync.heal import heals
 from sync.succession import epoch_of
 from sync.witness import misbehaviours
+from web import alarms, status
 from web.alarms import alarm_rows
 from web.keys import NODE
 from web.render import page
@@ -25,6 +26,7 @@ REPLICA_STATES = {
     "current": "已同步",
     "behind": "正在追赶",
     "stalled": "停滞，请检查副本所在磁盘或线路",
+    "broken": "缺少文件，不能恢复；正在重做全量快照",
     "down": "没有运行，正在重新启动",
 }
 CAUSES = {"restore": "恢复了旧备份", "damage": "日志受损", "replace": "更换主机、磁盘或密钥"}
@@ -50,6 +52,7 @@ class ReplicaRow:
     word: str
     age_s: int | None  # since everything had last reached it
     lag_s: int
+    proved_s: int | None  # since its files were last seen to lead from a snapshot to the newest transaction
 
 
 def _rows(node: Node, now_ms: int) -> list[ReplicaRow]:
@@ -59,6 +62,7 @@ def _rows(node: Node, now_ms: int) -> list[ReplicaRow]:
             word=REPLICA_STATES[one.state],
             age_s=None if one.synced_ms is None else max(now_ms - one.synced_ms, 0) // 1_000,
             lag_s=one.lag_ms(now_ms) // 1_000,
+            proved_s=None if one.proved_ms is None else max(now_ms - one.proved_ms, 0) // 1_000,
         )
         for one in node.replica_status()
     ]
@@ -75,6 +79,8 @@ async def state(request: Request) -> Response:
         live="status",
         gate=node.gate,
         gate_words=words_of(node.gate) if node.stopped is not None else "",
+        refused="" if node.stopped is not None else status.why_not(node),
+        asked=status.asked(node),
         size=node.recorder.log.size,
         origin=node.settings.origin,
         replicas=_rows(node, SystemClock().now().at_ms),  # the time of files, whatever a demo's clock says
@@ -85,6 +91,7 @@ async def state(request: Request) -> Response:
         evidence=await node.read(misbehaviours),
         problems=PROBLEMS,
         alarms=alarm_rows(node.trust_alarms),
+        notices=[one for one in status.notices(node) if one.cause not in alarms.WORDS],
         strangers=node.strangers,
     )
 

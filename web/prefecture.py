@@ -78,7 +78,17 @@ async def overview(request: Request) -> Response:
     """List the logs and lots held here, and the open findings."""
     node = request.app[NODE]
     names = _names(node)
-    rows = await node.read(lambda db: counties(db, names, node.settings.origin))
+    around, settings = node.around, node.settings
+    rows = await node.read(
+        lambda db: counties(
+            db,
+            names,
+            settings.origin,
+            expected={peer.origin for peer in settings.peers} if settings.is_prefecture else (),
+            heard_ms=around.heard_ms,
+            silent={one.name for one in around.silent()},
+        )
+    )
     lots = await node.read(project_view.lots)
     findings = await node.read(review_view.findings)
     return page(request, "prefecture/overview.html", live="log", rows=rows, lots=lots, findings=findings)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from functools import partial
 from aiohttp.web_runner import AppRunner, TCPSite
 
 from node import control
+from node.around import EVERY_S
 from node.node import Node
 from node.places import ADDRESSES, DATABASE
 from node.readers import may_read
@@ -19,6 +19,7 @@ from node.recover import Recovery, stop_on_proof
 from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
+from node.store import StoreFault
 from node.successions import own_former
 from node.trust import machine_ms
 from node.trust_keeper import TrustKeeper
@@ -83,14 +84,14 @@ class Replication:
             introduce=self._epochs.introduce,
             now_ms=self._now_ms,
             stored=self._stored,
-            heard=self._heard,
+            heard=self._asked_by,
             judge=keys.judge,
             more_routes=self._files.port().routes
             + Told(keys.log_signer.vkey, self._disproved).routes
             + self._trust_routes(),
             readable=lambda peer, origin: may_read(node.settings, peer, origin),
             released=self._released,
-            has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
+            has_room=node.around.has_room,
         )
         cosigners = {peer.name: VerifierKey.parse(peer.cosigner_vkey) for peer in settings.peers}
         self._discovery = self._discover()
@@ -200,6 +201,10 @@ class Replication:
         released = self._node.recorder.fence.state.released
         return released.size if origin == released.origin else MAX_SIZE
 
+    def _asked_by(self, peer: str) -> None:
+        self._node.around.heard(peer, self._now_ms())
+        self._heard(peer)
+
     def _heard(self, peer: str) -> None:
         """A peer that asks us something is there: do not wait out the delay."""
         for task in self._tasks:
@@ -268,6 +273,15 @@ class Replication:
             finally:  # also where the disk refused to keep the proof: the node is stopped, and must come to itself
                 self._stopped.set()
 
+    async def _look_around(self) -> None:
+        while True:
+            try:
+                if await self._node.around.look():
+                    self._node.feed.publish({"status"})
+            except (StoreFault, OSError) as error:
+                log_once(error, "looking around")
+            await asyncio.sleep(EVERY_S)
+
     async def _watch(self) -> None:
         """Tell the pages when a link's word or a record's reach changes."""
         before: object = None
@@ -284,6 +298,7 @@ class Replication:
             self._running.append(asyncio.create_task(task.run()))
         self._running.append(asyncio.create_task(self._project()))
         self._running.append(asyncio.create_task(self._watch()))
+        self._running.append(asyncio.create_task(self._look_around()))
         self._running.append(asyncio.create_task(self._files.run()))
         self._running.append(asyncio.create_task(self._recover()))
         self._running.append(asyncio.create_task(self._epochs.run()))

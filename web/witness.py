@@ -11,6 +11,7 @@ from web.keys import NODE
 from web.render import new_command_id, page
 from web.second import SECOND, second_person
 from web.security import for_roles, not_found, read_form, signed_in
+from web.status import notices
 
 routes = RouteTableDef()
 URL = "/desk/witness"
@@ -56,6 +57,7 @@ async def show(request: Request) -> Response:
         required=node.witness.mode == REQUIRED,
         relaxed=relaxed,
         held=node.witness.held,
+        low=next((one for one in notices(node) if one.cause == "disk-low"), None),
         size=node.recorder.log.size,
         may_relax=signed_in(request).person.role is Role.OPERATOR and not relaxed,
     )

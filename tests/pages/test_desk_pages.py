@@ -12,7 +12,7 @@ from node.domain.sheet import SignReport
 from node.domain.streams import lot_stream
 from sync.status import LinkState, PeerStatus
 from tests.pages.room import DESK, LOT, SEATS, Browser, Room
-from web.render import _neighbours, _prefecture
+from web.status import neighbours, prefecture
 
 LINK = PeerStatus("532924-room-1-b", "https://b", "o", "push", LinkState.OFFLINE, entries_behind=3)
 
@@ -69,8 +69,8 @@ async def test_a_member_who_neither_signs_nor_says_why_is_recorded_with_the_circ
 )
 def test_every_state_of_a_link_has_its_own_words(state: LinkState, neighbour: str, above: str) -> None:
     status = replace(LINK, state=state)
-    assert neighbour in _neighbours([status])[0]
-    assert above in _prefecture([status])[0]
+    assert neighbour in neighbours([status])[0]
+    assert above in prefecture([status])[0]
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_every_state_of_a_link_has_its_own_words(state: LinkState, neighbour: st
     ],
 )
 def test_the_bar_says_how_much_waits_how_long_and_who_answers(status: PeerStatus, neighbour: str, above: str) -> None:
-    assert _neighbours([status])[0] == neighbour
-    assert _prefecture([status])[0] == above
+    assert neighbours([status])[0] == neighbour
+    assert prefecture([status])[0] == above
 
 
 def test_the_bar_counts_nothing_for_those_who_could_count_bids_by_it() -> None:
     sending = replace(LINK, state=LinkState.SENDING, entries_behind=1_204, bytes_behind=174_580, bytes_per_s=1_000)
-    assert _prefecture([sending], counts=False)[0] == "上级待传"
-    assert _prefecture([LINK], counts=False)[0] == "上级不可达，待传"
+    assert prefecture([sending], counts=False)[0] == "上级待传"
+    assert prefecture([LINK], counts=False)[0] == "上级不可达，待传"

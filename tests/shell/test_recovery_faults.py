@@ -20,6 +20,7 @@ async def test_a_full_disk_while_healing_is_said_and_the_next_attempt_still_come
         feed=SimpleNamespace(publish=lambda _topics: None),
         gate=GateReport("fence-ahead", phase="fetch"),
         stopped=object(),
+        around=SimpleNamespace(asked=()),
     )
     assert not await Recovery(node).attempt()
     assert "disk is full" in node.gate.problem

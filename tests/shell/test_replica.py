@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from node.chain import Chain, Piece, chain_in, chain_listed, chain_of
 from node.litestream import LitestreamFault, config_path, restore, write_config
 from node.replica import STALL_S, ReplicaStatus, Replicator, Seen, judge
 from node.settings import Replica, SettingsFault, parse_settings
@@ -63,6 +65,52 @@ def test_whatever_stands_still_is_a_stall_after_the_limit(what: str, row: Callab
 def test_a_stall_ends_when_everything_has_arrived() -> None:
     stall = [(10.0 + t, 10.0, 10.0 + t, 10 + t, None, 10.2 + t) for t in range(9)]
     assert looks(*stall, (18.0, 19.5, 18.0, 18, None, 19.6))[-2:] == ["stalled", "current"]
+
+
+@pytest.mark.parametrize(("broken", "word"), [(True, "broken"), (False, "stalled")])
+def test_an_emptied_copy_is_never_current_however_fresh_its_last_sync(broken: bool, word: str) -> None:
+    status, found = replace(STATUS, txid=9, awaited_txid=9), []
+    for t in range(9):
+        seen = Seen(20.0 + t, 10.0, 9, 0, broken=broken)
+        status = judge(status, seen, changed_s=10.0, began_s=1.0, now_s=20.0 + t)
+        found.append(status.state)
+    assert "current" not in found[1:]
+    assert found[-1] == word
+
+
+# -- the chain of files -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pieces", "newest", "reach"),
+    [
+        ([], 0, 0),
+        ([(1, 1), (2, 2), (3, 3)], 3, 3),
+        ([(1, 9), (5, 8), (9, 9), (10, 10)], 10, 10),
+        ([(5, 5), (6, 6)], 6, 0),
+        ([(1, 3), (5, 6)], 6, 3),
+        ([(1, 3), (2, 7)], 7, 7),
+    ],
+)
+def test_a_copy_reaches_as_far_as_its_files_lead_from_a_snapshot_without_a_gap(
+    pieces: list[tuple[int, int]], newest: int, reach: int
+) -> None:
+    chain = chain_of(Piece(*one) for one in pieces)
+    assert (chain.newest, chain.reach) == (newest, reach)
+    assert chain.whole is (newest == reach > 0)
+    listing = json.dumps([{"min_txid": f"{first:016x}", "max_txid": f"{last:016x}"} for first, last in pieces])
+    assert chain_listed(listing if pieces else "null") == chain
+
+
+def test_a_cut_file_and_a_strange_one_are_no_part_of_a_copy(tmp_path: Path) -> None:
+    level = tmp_path / "ltx" / "0"
+    level.mkdir(parents=True)
+    (level / "0000000000000001-0000000000000001.ltx").write_bytes(b"x" * 200)
+    (level / "0000000000000002-0000000000000002.ltx").write_bytes(b"x" * 100)
+    (level / "0000000000000003-0000000000000003.ltx.tmp").write_bytes(b"x" * 200)
+    (level / "notes.ltx").write_bytes(b"x" * 200)
+    assert chain_in(tmp_path) == Chain(1, 1)
+    assert chain_in(tmp_path / "nowhere") == Chain(0, 0)
 
 
 # -- the settings -----------------------------------------------------------------------------------------------------
@@ -221,6 +269,39 @@ async def test_a_replica_that_takes_no_more_is_an_alarm_and_writing_goes_on(
         await made.grow()
 
 
+@pytest.mark.parametrize("what", ["emptied, and written to", "emptied, and nobody writes", "one file is lost"])
+async def test_a_copy_that_cannot_be_restored_is_an_alarm_and_is_started_over_with_a_fresh_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr("node.replica.STALL_S", 1.5)
+    copies = tmp_path / "copies"
+    async with kept(tmp_path, Replica("disk", "file", str(copies))) as made:
+        states: list[str] = []
+        made.replicator._changed = lambda: states.append(made.replicator.status.state)
+        for _ in range(8):
+            await made.grow()
+            await asyncio.sleep(0.25)
+        await until(lambda: made.replicator.status.proved_ms is not None)
+        await made.until("current")
+        if what.startswith("emptied"):
+            await asyncio.to_thread(shutil.rmtree, copies)
+        else:
+            for lost in (copies / "ltx").glob("[1-9]/*.ltx"):
+                lost.unlink()
+            next(iter(sorted((copies / "ltx" / "0").glob("*.ltx")))).unlink()
+        grown = 8
+        while made.replicator.status.renewed_ms is None:
+            if what == "emptied, and written to":
+                await made.grow()
+                grown += 1
+            await asyncio.sleep(0.1)
+        await until(lambda: "broken" in states)
+        await made.until("current")
+        assert "down" not in states
+        assert await made.restored() == grown
+        assert not (copies / "ltx-incomplete").exists() or what != "emptied, and nobody writes"
+
+
 async def test_a_replicator_that_hangs_is_an_alarm_and_one_that_dies_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +336,12 @@ async def test_an_orphan_of_a_killed_node_is_ended_before_another_is_started(tmp
     await made.store.close()
 
 
-async def test_an_s3_compatible_replica_keeps_up_and_can_be_restored(tmp_path: Path) -> None:
+async def test_an_s3_compatible_replica_keeps_up_can_be_restored_and_an_emptied_one_is_found_out_by_its_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.replica.STALL_S", 1.5)
+    monkeypatch.setattr("node.replica.PROOF_S", 1.0)
+    monkeypatch.setattr("node.replica.PROOF_AGAIN_S", 1.0)
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
@@ -272,9 +358,26 @@ async def test_an_s3_compatible_replica_keeps_up_and_can_be_restored(tmp_path: P
         )
         async with kept(tmp_path, far) as made:
             await keeps_five(made)
-            assert replace(made.replicator.status).kind == "s3"
+            assert made.replicator.status.kind == "s3"
+            await until(lambda: made.replicator.status.proved_ms is not None)
+            await asyncio.to_thread(_empty_bucket, endpoint)
+            await until(lambda: made.replicator.status.renewed_ms is not None)
+            assert made.replicator.status.state == "broken"
+            await made.grow()
+            await made.until("current")
+            await asyncio.sleep(1.5)
+            await made.until("current")
+            assert await made.restored() == 6
     finally:
         await asyncio.to_thread(server.stop)
+
+
+def _empty_bucket(endpoint: str) -> None:
+    import boto3
+
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    s3 = boto3.resource("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+    s3.Bucket("copies").objects.all().delete()
 
 
 def _make_bucket(endpoint: str) -> None:

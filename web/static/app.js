@@ -5,16 +5,21 @@
   if (focus) focus.focus();
 
   const lost = document.getElementById("lost");
-  const word = document.getElementById("link-node");
   let last = Date.now();
   let shown = false;
   const say = (isLost) => {
     if (isLost === shown) return;
     shown = isLost;
     if (lost) lost.hidden = !isLost;
-    if (word) {
-      word.textContent = isLost ? word.dataset.lost : "本机正常";
-      word.className = isLost ? "bad" : "ok";
+    const word = document.getElementById("link-node"); // looked up each time: a refresh puts another in its place
+    if (word && isLost) {
+      word.dataset.said = word.textContent;
+      word.dataset.tone = word.className;
+      word.textContent = word.dataset.lost;
+      word.className = "bad";
+    } else if (word && word.dataset.said) {
+      word.textContent = word.dataset.said;
+      word.className = word.dataset.tone;
     }
   };
   const beat = () => { last = Date.now(); say(false); };

@@ -7,6 +7,7 @@ from node.domain import (
     award,
     bidding,
     bond,
+    ceremony,
     custody,
     epoch,
     evaluation,
@@ -19,6 +20,7 @@ from node.domain import (
     project,
     review,
     sheet,
+    trustees,
 )
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
@@ -38,6 +40,7 @@ DUTIES: dict[type, frozenset[Role]] = {
     project.TerminateProcedure: frozenset({TENDERER, AGENCY}),
     project.StartRetender: frozenset({TENDERER, AGENCY}),
     notice.IssueDocuments: frozenset({TENDERER, AGENCY}),
+    trustees.AppointTrustees: frozenset({TENDERER, AGENCY}),
     notice.PublishNotice: frozenset({TENDERER, AGENCY, OPERATOR}),
     notice.WithdrawNotice: frozenset({TENDERER, AGENCY}),
     notice.AmendDocuments: frozenset({TENDERER, AGENCY}),
@@ -48,6 +51,8 @@ DUTIES: dict[type, frozenset[Role]] = {
     objection.RaiseObjection: frozenset({BIDDER, OPERATOR}),
     objection.AnswerObjection: frozenset({TENDERER, AGENCY}),
     opening.StartOpening: frozenset({AGENCY, OPERATOR}),
+    # The act is the trustee's or the bidder's, signed by them in the file; the desk takes the file.
+    **dict.fromkeys(ceremony.COMMANDS, frozenset({AGENCY, OPERATOR})),
     opening.OpenBid: frozenset({AGENCY, OPERATOR}),
     opening.AnnounceBid: frozenset({AGENCY, OPERATOR}),
     opening.ConfirmOpening: frozenset({AGENCY, OPERATOR}),

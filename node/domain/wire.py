@@ -15,6 +15,7 @@ from node.domain import (
     award,
     bidding,
     bond,
+    ceremony,
     custody,
     epoch,
     evaluation,
@@ -27,6 +28,7 @@ from node.domain import (
     project,
     review,
     sheet,
+    trustees,
 )
 
 _MODULES = (
@@ -35,6 +37,8 @@ _MODULES = (
     ("bond", bond),
     ("bidding", bidding),
     ("opening", opening),
+    ("trustees", trustees),
+    ("ceremony", ceremony),
     ("objection", objection),
     ("panel", panel),
     ("sheet", sheet),

@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "log": ("node.cli_log:cli_log", "日志：查看、导出、核验、出证 / show, export, verify, prove"),
     "score": ("node.cli_score:cli_score", "计算价格分 / compute price scores"),
     "bid": ("node.cli_bid:cli_bid", "投标人工具：加密投标文件 / the bidder's tool"),
+    "share": ("node.cli_share:cli_share", "份额保管人工具：释放份额 / the trustee's tool"),
     "import": ("node.cli_exchange:cli_import", "导入 / import"),
 }
 

@@ -12,6 +12,7 @@ import apsw
 
 from node import personal, sealing
 from node.bid_file import open_bid
+from node.ceremony import Ceremonies
 from node.clock import Clock
 from node.domain import bond as bond_rules
 from node.domain.bidding import BidContent
@@ -112,6 +113,7 @@ class Node:
         self.awaited = Awaited({})
         self._room_key = room_key
         self._evaluating = Evaluating(settings, recorder, keys)
+        self.ceremonies = Ceremonies(blobs)
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
@@ -224,7 +226,8 @@ class Node:
         """Open one bid's seal and record the outcome, with whose fault a failure was.
 
         Stored bytes that no longer have the receipted digest, or no room key: the platform's fault. Bytes as receipted
-        that do not open, or hold no bid for this lot, round and participant: the bidder's.
+        that do not open, or hold no bid for this lot, round and participant: the bidder's. Where trustees hold the seals,
+        `node.ceremony` says whose piece was wrong or missing.
         """
 
         def prepare(db: apsw.Connection) -> OpenBid:
@@ -232,8 +235,12 @@ class Node:
             held = lot.bidding.of(ref)
             if held is None:
                 raise Refused("unknown-bid", rule="opened-bids-were-received", value=ref)
-            content, fault, reason = self._unsealed(lot, ref, held.sha256)
-            return OpenBid(ref, content, self._bond_facts(lot, ref), fault, reason)
+            bond = self._bond_facts(lot, ref)
+            if lot.terms.appointed is None:
+                content, fault, reason = self._unsealed(lot, ref, held.sha256)
+                return OpenBid(ref, content, bond, fault, reason)
+            tried = self.ceremonies.try_seal(lot, ref, held.sha256)
+            return OpenBid(ref, tried.content, bond, tried.fault, tried.reason, tried.shares, tried.half, tried.blames)
 
         return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, "open", ref)
 

@@ -75,6 +75,17 @@ BLAMES = {
     "stored-file-damaged": "本机保存的文件已损坏",
     "content-wrong": "文件打开后不是一份合格的投标内容",
 }
+CEREMONY_FILES = {
+    "malformed": "文件不完整或格式不对，请重新导出",
+    "wrong-kind": "不是这里要的文件，请核对后重新选择",
+    "another-lot": "文件属于另一标段或另一次招标",
+    "set-differs": "文件所列的投标文件与其摘要不符",
+    "signature-wrong": "文件上的签名不成立",
+    "other-signer": "不是登记的保管人签名",
+    "not-a-trustee": "密钥不属于本标段的保管人",
+    "not-in-the-set": "这份投标文件不在本次解密的集合里",
+    "not-readable": "文件不是为本次解密仪式生成的",
+}
 EFFECTS = {"revoked": "视为撤销投标文件", "withdrawn": "视为撤回投标文件"}
 BOND_VERDICTS = {
     "ok": "符合",

@@ -117,7 +117,7 @@ class CeremonyState:
     begun_at_ms: int = 0
     released: tuple[SharesReleased, ...] = ()
     released_at_ms: tuple[int, ...] = ()  # beside `released`
-    halves: tuple[str, ...] = ()
+    halves: tuple[HalfGiven, ...] = ()  # the newest of each bidder
     broken: tuple[SealBroken, ...] = ()
     blamed: tuple[BidBlamed, ...] = ()
 
@@ -125,6 +125,10 @@ class CeremonyState:
     def released_by(self) -> tuple[int, ...]:
         """The trustees who have released, in order of coming."""
         return tuple(one.trustee for one in self.released)
+
+    def half_of(self, ref: str) -> HalfGiven | None:
+        """Return what the bidder of this ref has given last."""
+        return next((one for one in self.halves if one.ref == ref), None)
 
 
 def set_digest(lot_code: str, round_no: int, bids: tuple[SetBid, ...]) -> bytes:
@@ -175,7 +179,7 @@ def require_ready(lot: "LotState", ref: str, asked: Asked) -> None:
     profile = asked.profile(lot.profile_id)
     if lot.ceremony.begun is None:
         raise Refused("no-ceremony", rule="ceremony-first", cites=("20号令 31",))
-    has_half = ref in lot.ceremony.halves
+    has_half = lot.ceremony.half_of(ref) is not None
     if terms.mode == "or" and (has_half or released(lot)):
         return
     if not released(lot):
@@ -213,7 +217,8 @@ def evolve(state: CeremonyState, event: object, recorded: Recorded) -> CeremonyS
                 state, released=(*state.released, event), released_at_ms=(*state.released_at_ms, recorded.at_ms)
             )
         case HalfGiven(ref=ref):
-            return state if ref in state.halves else replace(state, halves=(*state.halves, ref))
+            others = tuple(one for one in state.halves if one.ref != ref)
+            return replace(state, halves=(*others, event))
         case SealBroken():
             return replace(state, broken=(*state.broken, event))
         case BidBlamed():

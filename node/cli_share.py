@@ -46,20 +46,25 @@ class TrusteeKey:
         return f"{self.public.hex()},{self.cert_sha256.hex()}"
 
 
-def make_trustee_key(path: Path, name: str, *, now: dt.datetime) -> TrusteeKey:
-    """Make a trustee's key file with a certificate signed by itself; never overwrites one. Raises FileExistsError."""
-    share, signing = X25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+def make_certificate(key: ec.EllipticCurvePrivateKey, name: str, *, now: dt.datetime) -> x509.Certificate:
+    """Return a certificate signed by its own key: it names a key, and nobody vouches for it but the appointment."""
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    certificate = (
+    return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
-        .public_key(signing.public_key())
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=365 * _YEARS))
-        .sign(signing, hashes.SHA256())
+        .sign(key, hashes.SHA256())
     )
+
+
+def make_trustee_key(path: Path, name: str, *, now: dt.datetime) -> TrusteeKey:
+    """Make a trustee's key file with a certificate signed by itself; never overwrites one. Raises FileExistsError."""
+    share, signing = X25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+    certificate = make_certificate(signing, name, now=now)
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     plain = serialization.NoEncryption()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

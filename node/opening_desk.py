@@ -17,7 +17,8 @@ from node.receipts import Receipt
 async def submit_bid(node: Node, lot_code: str, command: SubmitBid, *, command_id: bytes, actor: Actor) -> Receipt:
     """Record a sealed file that is in the blob store. Where trustees hold the seals it must be sealed as the notice asks."""
     lot = await node.state(lot_stream(lot_code))
-    if lot.terms.appointed is not None and lot.notice.knows(command.ref) and not await node.recorded(command_id):
+    in_time = node.clock.now().at_ms < lot.notice.deadline_ms and not lot.opening.started  # else the rules say why not
+    if lot.terms.appointed is not None and in_time and lot.notice.knows(command.ref):
         await asyncio.to_thread(check_bid, node.blobs, lot, command.ref, command.sha256)
     return await node.submit(lot_stream(lot_code), command, command_id=command_id, actor=actor)
 

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from node.bid_content import ContentUnfit, content_of
 from node.ceremony_files import CeremonyFileRefused, Half, Release, write_request
 from node.domain.bidding import BidContent
-from node.domain.ceremony import BeginCeremony, GiveHalf, ReleaseShares, SetBid
 from node.domain.lot import LotState
 from node.domain.refused import Refused
 from node.domain.trustees import TrusteesAppointed
+from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares, SetBid
 from node.seal_terms import terms_of
 from sync.bid_file import BidFile, BidRefused
 from sync.bid_manifest import Terms

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from node.domain.ceremony import CeremonyBegun, SetBid, set_digest
+from node.domain.unsealing import CeremonyBegun, SetBid, set_digest
 from sync import jcs
 from sync.act_signer import ActSigner, SignatureRefused, verify_text
 from sync.bid_keys import share_hash

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from node.domain import ceremony, opening, panel
+from node.domain import opening, panel, unsealing
 from node.domain.lot import LotState
 from node.domain.values import Actor
 from node.identities import MemberIdentity
@@ -148,7 +148,7 @@ OPENING_ACTS: tuple[Act, ...] = (
     Act(
         "ceremony-begin",
         "开始解密仪式",
-        ceremony.BeginCeremony,
+        unsealing.BeginCeremony,
         "开始解密仪式",
         no_fields,
         lambda lot: lot.terms.appointed is not None and lot.opening.started and bool(lot.opening.next_to_open),

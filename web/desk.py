@@ -6,11 +6,11 @@ from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
 from node.domain import incident, project, review
 from node.domain.bidding import SubmitBid
-from node.domain.ceremony import ReleaseShares
 from node.domain.duties import DUTIES
 from node.domain.lot import LotState, blocked
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
+from node.domain.unsealing import ReleaseShares
 from node.domain.values import Role
 from node.node import Node
 from node.opening_desk import submit_bid

@@ -7,7 +7,6 @@ from node.domain import (
     award,
     bidding,
     bond,
-    ceremony,
     custody,
     epoch,
     evaluation,
@@ -21,6 +20,7 @@ from node.domain import (
     review,
     sheet,
     trustees,
+    unsealing,
 )
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
@@ -52,7 +52,7 @@ DUTIES: dict[type, frozenset[Role]] = {
     objection.AnswerObjection: frozenset({TENDERER, AGENCY}),
     opening.StartOpening: frozenset({AGENCY, OPERATOR}),
     # The act is the trustee's or the bidder's, signed by them in the file; the desk takes the file.
-    **dict.fromkeys(ceremony.COMMANDS, frozenset({AGENCY, OPERATOR})),
+    **dict.fromkeys(unsealing.COMMANDS, frozenset({AGENCY, OPERATOR})),
     opening.OpenBid: frozenset({AGENCY, OPERATOR}),
     opening.AnnounceBid: frozenset({AGENCY, OPERATOR}),
     opening.ConfirmOpening: frozenset({AGENCY, OPERATOR}),

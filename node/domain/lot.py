@@ -12,7 +12,6 @@ from node.domain import (
     award,
     bidding,
     bond,
-    ceremony,
     custody,
     evaluation,
     failures,
@@ -23,11 +22,11 @@ from node.domain import (
     project,
     standstill,
     trustees,
+    unsealing,
 )
 from node.domain.award import AwardState
 from node.domain.bidding import BiddingState
 from node.domain.bond import BondState
-from node.domain.ceremony import CeremonyState
 from node.domain.custody import CustodyState
 from node.domain.duties import allow
 from node.domain.evaluation import EvaluationState
@@ -38,6 +37,7 @@ from node.domain.panel import PanelState
 from node.domain.project import LotRegistered, ProjectState
 from node.domain.refused import NotOffered, Refused
 from node.domain.trustees import SealTerms
+from node.domain.unsealing import CeremonyState
 from node.domain.values import Asked, ClockQuality, Recorded, Role
 
 
@@ -103,7 +103,7 @@ _MODULES: tuple[tuple[str, ModuleType], ...] = (
     ("bidding", bidding),
     ("objections", objection),
     ("opening", opening),
-    ("ceremony", ceremony),
+    ("ceremony", unsealing),
     ("panel", panel),
     ("evaluation", evaluation),
     ("award", award),
@@ -133,7 +133,7 @@ DEADLINE_ACTS: frozenset[type] = frozenset(
         bidding.WithdrawBid,
         objection.RaiseObjection,
         opening.StartOpening,
-        ceremony.GiveHalf,
+        unsealing.GiveHalf,
         project.DeclareRoundFailed,
         project.Resume,
         award.PublishCandidates,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from node.domain.bidding import BidContent
 from node.domain.bond import BondFacts
 from node.domain.calendar import moment_text
-from node.domain.ceremony import BidBlamed, SealBroken, require_ready
 from node.domain.failures import round_failed
 from node.domain.guards import require_distinct, require_one_of, require_text
 from node.domain.refused import NotOffered, Refused
+from node.domain.unsealing import BidBlamed, SealBroken, require_ready
 from node.domain.values import Asked, Recorded
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from node.domain import (
     award,
     bidding,
     bond,
-    ceremony,
     custody,
     epoch,
     evaluation,
@@ -29,6 +28,7 @@ from node.domain import (
     review,
     sheet,
     trustees,
+    unsealing,
 )
 
 _MODULES = (
@@ -38,7 +38,7 @@ _MODULES = (
     ("bidding", bidding),
     ("opening", opening),
     ("trustees", trustees),
-    ("ceremony", ceremony),
+    ("unsealing", unsealing),
     ("objection", objection),
     ("panel", panel),
     ("sheet", sheet),

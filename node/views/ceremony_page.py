@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from node.domain import ceremony
+from node.domain import unsealing
 from node.domain.lot import LotState
 from node.domain.profile import Profile
 
@@ -51,13 +51,13 @@ def ceremony_page(lot: LotState, profile: Profile) -> CeremonyPage | None:
         return None
     by = {one.trustee: one for one in state.released}
     return CeremonyPage(
-        phase=ceremony.phase(lot),
+        phase=unsealing.phase(lot),
         no=state.begun.no if state.begun else 0,
         t=terms.t,
         mode=terms.mode,
         set_sha256=state.begun.set_sha256.hex() if state.begun else "",
-        release_until_ms=ceremony.release_until_ms(lot, profile),
-        half_until_ms=ceremony.half_until_ms(lot, profile),
+        release_until_ms=unsealing.release_until_ms(lot, profile),
+        half_until_ms=unsealing.half_until_ms(lot, profile),
         trustees=tuple(
             TrusteeRow(
                 no,

@@ -11,7 +11,7 @@ from node.bid_content import content_bytes, content_of
 from node.ceremony_files import CeremonyFileRefused
 from node.cli_bid import cli_bid
 from node.cli_share import cli_share, load_trustee_key
-from node.domain import bidding, ceremony, notice, opening, project, trustees
+from node.domain import bidding, notice, opening, project, trustees, unsealing
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.identities import BidderIdentity
@@ -312,4 +312,4 @@ def test_the_phases_have_words() -> None:
     from web import words
 
     assert {"sealed", "releasing", "decrypting", "opened", "minutes"} == set(words.PHASES)
-    assert ceremony.MINUTE_MS == 60_000
+    assert unsealing.MINUTE_MS == 60_000

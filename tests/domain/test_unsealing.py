@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node.domain import bidding, ceremony, notice, opening, trustees
+from node.domain import bidding, notice, opening, trustees, unsealing
 from node.domain.refused import Refused
 from node.domain.values import Role
 from tests.domain import lot_story as s
@@ -20,7 +20,7 @@ HOLDERS = tuple(
 )
 TERMS = trustees.AppointTrustees("intl-1", "and", 3, HOLDERS)
 OR = replace(TERMS, mode="or", rescue="三名以上保管人可以开启")
-MINUTE = ceremony.MINUTE_MS
+MINUTE = unsealing.MINUTE_MS
 
 
 def noticed(terms: trustees.AppointTrustees = TERMS) -> Story:
@@ -34,23 +34,23 @@ def started(terms: trustees.AppointTrustees = TERMS) -> Story:
     return story.at(DEADLINE).do(opening.StartOpening(("p-agency",)))
 
 
-def bids(story: Story) -> tuple[ceremony.SetBid, ...]:
-    return tuple(ceremony.SetBid(one.ref, one.sha256, sha256(one.sha256).digest()) for one in story.state.bidding.live)
+def bids(story: Story) -> tuple[unsealing.SetBid, ...]:
+    return tuple(unsealing.SetBid(one.ref, one.sha256, sha256(one.sha256).digest()) for one in story.state.bidding.live)
 
 
 def begun(terms: trustees.AppointTrustees = TERMS) -> Story:
     story = started(terms)
-    return story.do(ceremony.BeginCeremony(D32, bids(story)))
+    return story.do(unsealing.BeginCeremony(D32, bids(story)))
 
 
-def release(story: Story, number: int) -> ceremony.ReleaseShares:
+def release(story: Story, number: int) -> unsealing.ReleaseShares:
     now = story.state.ceremony.begun
-    return ceremony.ReleaseShares(now.no if now else 1, number, now.set_sha256 if now else D32, D32)
+    return unsealing.ReleaseShares(now.no if now else 1, number, now.set_sha256 if now else D32, D32)
 
 
-def half(story: Story, ref: str) -> ceremony.GiveHalf:
+def half(story: Story, ref: str) -> unsealing.GiveHalf:
     now = story.state.ceremony.begun
-    return ceremony.GiveHalf(now.no if now else 1, ref, now.set_sha256 if now else D32, D32)
+    return unsealing.GiveHalf(now.no if now else 1, ref, now.set_sha256 if now else D32, D32)
 
 
 def released(terms: trustees.AppointTrustees = TERMS, count: int = 3) -> Story:
@@ -111,30 +111,30 @@ def test_trustees_are_fixed_before_the_notice_and_end_with_it() -> None:
 
 def test_the_course_of_a_ceremony() -> None:
     story = started()
-    assert ceremony.phase(story.state) == "sealed"
+    assert unsealing.phase(story.state) == "sealed"
     assert code_of(story, opens(A)) == "no-ceremony"
-    story.do(ceremony.BeginCeremony(D32, bids(story)))
-    assert ceremony.phase(story.state) == "releasing"
+    story.do(unsealing.BeginCeremony(D32, bids(story)))
+    assert unsealing.phase(story.state) == "releasing"
     for number in (5, 1, 2):
         story.do(release(story, number))
-    assert ceremony.phase(story.state) == "decrypting"
+    assert unsealing.phase(story.state) == "decrypting"
     for ref in (C, A, B):
         story.do(half(story, ref))
     for ref in REFS:
         story.do(opens(ref))
-    assert ceremony.phase(story.state) == "opened"
+    assert unsealing.phase(story.state) == "opened"
     assert [one.ref for one in story.state.ceremony.broken] == list(REFS)
     for ref in REFS:
         story.do(opening.AnnounceBid(ref))
     story.do(opening.ConfirmOpening(("p-agency",)))
-    assert ceremony.phase(story.state) == "minutes"
+    assert unsealing.phase(story.state) == "minutes"
 
 
 REFUSED: list[tuple[str, Callable[[], Story], Callable[[Story], Any], str]] = [
     ("a release before the ceremony", started, lambda st: release(st, 1), "release-early"),
     (
         "a release for the ceremony before this one",
-        lambda: (st := begun()).do(ceremony.BeginCeremony(bytes(32), bids(st))),
+        lambda: (st := begun()).do(unsealing.BeginCeremony(bytes(32), bids(st))),
         lambda st: replace(release(st, 1), ceremony=1),
         "another-ceremony",
     ),
@@ -157,13 +157,13 @@ REFUSED: list[tuple[str, Callable[[], Story], Callable[[Story], Any], str]] = [
     (
         "a ceremony over a set with one bid less",
         started,
-        lambda st: ceremony.BeginCeremony(D32, bids(st)[:2]),
+        lambda st: unsealing.BeginCeremony(D32, bids(st)[:2]),
         "set-differs",
     ),
     (
         "a ceremony over a set with a file that was not received",
         started,
-        lambda st: ceremony.BeginCeremony(D32, (*bids(st)[:2], replace(bids(st)[2], file_sha256=D32))),
+        lambda st: unsealing.BeginCeremony(D32, (*bids(st)[:2], replace(bids(st)[2], file_sha256=D32))),
         "set-differs",
     ),
     ("a seal before its bidder's time is over", released, lambda _st: fails(A), "half-may-come"),
@@ -181,16 +181,16 @@ def test_what_a_ceremony_refuses_it_names(
 
 def test_without_trustees_there_is_no_ceremony_and_seals_break_as_before() -> None:
     story = Story().bid(3).at(DEADLINE).do(opening.StartOpening(("p-agency",)))
-    assert code_of(story, ceremony.BeginCeremony(D32, bids(story))) == "no-trustees"
-    assert ceremony.phase(story.state) == ""
+    assert code_of(story, unsealing.BeginCeremony(D32, bids(story))) == "no-trustees"
+    assert unsealing.phase(story.state) == ""
     story.do(opening.OpenBid(A, s.content(A, PRICES[A]), s.facts(A)))
 
 
 def test_the_bidders_time_runs_from_the_release_that_made_them_enough_and_no_later_one_moves_it() -> None:
     story = released()
-    until = ceremony.half_until_ms(story.state, s.WORKS)
+    until = unsealing.half_until_ms(story.state, s.WORKS)
     story.at(DEADLINE + 20 * MINUTE).do(release(story, 4))
-    assert ceremony.half_until_ms(story.state, s.WORKS) == until == DEADLINE + 30 * MINUTE
+    assert unsealing.half_until_ms(story.state, s.WORKS) == until == DEADLINE + 30 * MINUTE
     story.at(until - 1).do(half(story, A))
     assert code_of(story.at(until), half(story, B)) == "half-late"
     story.do(opens(A)).do(fails(B))
@@ -216,7 +216,7 @@ def test_in_mode_or_three_trustees_or_the_bidder_alone_suffice() -> None:
 def test_a_lost_key_begins_the_ceremony_anew_with_everybody_releasing_again() -> None:
     story = released()
     story.do(half(story, A))
-    story.do(ceremony.BeginCeremony(bytes(32), bids(story)))
+    story.do(unsealing.BeginCeremony(bytes(32), bids(story)))
     state = story.state.ceremony
     assert (state.begun.no if state.begun else 0, state.released, state.halves) == (2, (), ())
 
@@ -228,7 +228,7 @@ def test_a_release_after_everything_is_open_is_late() -> None:
     for ref in REFS:
         story.do(opens(ref))
     assert code_of(story, release(story, 4)) == "release-late"
-    assert code_of(story, ceremony.BeginCeremony(D32, bids(story))) == "seals-all-tried"
+    assert code_of(story, unsealing.BeginCeremony(D32, bids(story))) == "seals-all-tried"
 
 
 def test_a_withdrawn_bid_is_a_tombstone_outside_the_set() -> None:
@@ -237,7 +237,7 @@ def test_a_withdrawn_bid_is_a_tombstone_outside_the_set() -> None:
     for ref in refs:
         story.do(s.participation(ref), Role.BIDDER).do(s.bid(ref), Role.BIDDER)
     story.do(bidding.WithdrawBid("P-DDDD44", "不再参加"), Role.BIDDER).at(DEADLINE)
-    story.do(opening.StartOpening(("p-agency",))).do(ceremony.BeginCeremony(D32, bids(story)))
+    story.do(opening.StartOpening(("p-agency",))).do(unsealing.BeginCeremony(D32, bids(story)))
     begun_now = story.state.ceremony.begun
     assert begun_now is not None
     assert [one.ref for one in begun_now.bids] == list(REFS)
@@ -247,13 +247,13 @@ def test_a_withdrawn_bid_is_a_tombstone_outside_the_set() -> None:
 
 
 def test_the_sets_digest_follows_every_part_and_not_the_order() -> None:
-    one = (ceremony.SetBid(A, D32, D32), ceremony.SetBid(B, bytes(32), D32))
-    digest = ceremony.set_digest("LOT", 1, one)
-    assert ceremony.set_digest("LOT", 1, one[::-1]) == digest
+    one = (unsealing.SetBid(A, D32, D32), unsealing.SetBid(B, bytes(32), D32))
+    digest = unsealing.set_digest("LOT", 1, one)
+    assert unsealing.set_digest("LOT", 1, one[::-1]) == digest
     others = [
-        ceremony.set_digest("LOT", 2, one),
-        ceremony.set_digest("LOT2", 1, one),
-        ceremony.set_digest("LOT", 1, one[:1]),
-        ceremony.set_digest("LOT", 1, (one[0], replace(one[1], manifest_sha256=bytes(32)))),
+        unsealing.set_digest("LOT", 2, one),
+        unsealing.set_digest("LOT2", 1, one),
+        unsealing.set_digest("LOT", 1, one[:1]),
+        unsealing.set_digest("LOT", 1, (one[0], replace(one[1], manifest_sha256=bytes(32)))),
     ]
     assert len({digest, *others}) == 5

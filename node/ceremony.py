@@ -175,13 +175,11 @@ class Ceremonies:
         return begun is not None and (begun.no, begun.set_sha256) == (number, set_sha256)
 
     def try_seal(self, lot: LotState, ref: str, sha256: bytes) -> Tried:
-        """Try one seal with what is here, and say whose piece was wrong or missing. Raises Refused."""
+        """Try one seal with what is here, and say whose piece was wrong or missing. Raises Refused, BlobFault (the file)."""
         live = self._of(lot)
         _, appointed = lot_terms(lot)
         try:
             bid = self._bid(sha256)
-        except BlobFault:
-            return Tried(None, "platform", "stored-file-damaged", blames=(("platform", "stored-file-damaged"),))
         except BidRefused as refused:  # judged when it came, or taken before it could be
             return Tried(None, BIDDER, refused.code, blames=((BIDDER, "content-wrong"),))
         counted = {one.trustee: live.shares[one.file_sha256] for one in lot.ceremony.released}

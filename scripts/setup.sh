@@ -14,7 +14,18 @@ need libpangoft2-1.0-0
 need libharfbuzz-subset0
 need fonts-noto-cjk
 command -v npm >/dev/null 2>&1 || need npm
-if [ "$what" = dev ]; then need chromium; need ssss; need openssl; fi
+# Judges of certificates, shares and signatures, and a software token; a machine without them skips those tests and says so.
+if [ "$what" = dev ]; then
+  command -v node >/dev/null 2>&1 || need nodejs
+  need chromium
+  need openssl
+  need ssss
+  need softhsm2
+  need libbcprov-java
+  need libbcpkix-java
+  command -v java >/dev/null 2>&1 || need default-jdk-headless
+  command -v gcc >/dev/null 2>&1 || need gcc
+fi
 if [ ${#missing[@]} -gt 0 ]; then
   echo "安装系统软件包 / installing Debian packages: ${missing[*]}"
   sudo=""; [ "$(id -u)" = 0 ] || sudo="sudo -n"

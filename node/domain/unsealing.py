@@ -263,7 +263,7 @@ def _release(lot: "LotState", command: ReleaseShares) -> tuple[SharesReleased]:
     terms = lot.terms.appointed
     count = len(terms.trustees) if terms is not None else 0
     if not 1 <= command.trustee <= count:
-        raise Refused("trustee-unknown", rule="appointed-trustee", value=str(command.trustee), limit=str(count))
+        raise Refused("holder-unknown", rule="appointed-trustee", value=str(command.trustee), limit=str(count))
     if command.trustee in lot.ceremony.released_by:
         raise Refused("released-already", rule="released-once", value=str(command.trustee))
     require_digest(file_sha256=command.file_sha256)

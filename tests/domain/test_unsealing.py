@@ -144,7 +144,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Callable[[Story], Any], str]] = [
         lambda st: replace(release(st, 1), set_sha256=D32),
         "release-over-another-set",
     ),
-    ("a release by nobody appointed", begun, lambda st: release(st, 6), "trustee-unknown"),
+    ("a release by nobody appointed", begun, lambda st: release(st, 6), "holder-unknown"),
     ("a second release", released, lambda st: release(st, 1), "released-already"),
     ("a half before the shares", begun, lambda st: half(st, A), "half-early"),
     ("a half for no bid", released, lambda st: half(st, "P-ZZZZ99"), "unknown-bid"),

@@ -20,6 +20,7 @@ from aiohttp.web import Application, get
 
 from web import (
     account,
+    ceremony,
     custody,
     desk,
     draws,
@@ -45,6 +46,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(witness.routes)
     app.router.add_routes(node_state.routes)
     app.router.add_routes(custody.routes)
+    app.router.add_routes(ceremony.routes)
     app.router.add_routes(draws.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(files_lost.routes)

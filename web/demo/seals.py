@@ -37,7 +37,7 @@ class Seals:
         """Return the fields of the form that appoints the trustees."""
         lines = [
             f"{person},{body},{role},{load_trustee_key(self.folder / f'{role}.key').appointment}"
-            for role, person, body in cast.TRUSTEES
+            for role, person, body in cast.SEAL_TRUSTEES
         ]
         return {"seal": "intl-1", "mode": "and", "t": str(cast.OPENERS), "trustees": "\n".join(lines)}
 

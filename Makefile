@@ -3,12 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 V := .venv/bin
 
-.PHONY: setup setup-dev setup-bench run test check fmt bench bench-backlog bench-files sim drills power fuzz line-drill draw-vectors lock clean vendor
+.PHONY: setup setup-dev setup-bench run test check fmt bench bench-backlog bench-files bench-bids sim drills power fuzz line-drill draw-vectors lock clean vendor
 .DEFAULT_GOAL := help
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
 	@echo "make check         lint, types, contracts   make bench  speed against peers    make fmt   format"
 	@echo "make bench-backlog [N=n], make bench-files [MB=n]   memory over a long backlog; attachments"
+	@echo "make bench-bids [QUICK=1]  seal 100 MB, open 200 bids of 20 MB"
 	@echo "make line-drill    a thin, flapping, half-open line for a quarter of an hour"
 	@echo "make draw-vectors [N=n]  n draws against a second implementation in another language"
 	@echo "make sim SEEDS=n [FIRST=k] [TRACE=1]         n courses of crashes, cuts and lies, each by its seed"
@@ -55,6 +56,10 @@ bench: setup-bench
 # Memory of both sides while a neighbour that was away catches up; ten million entries need 12 GB of disk and a quarter of an hour.
 bench-backlog: setup-dev
 	$(V)/python -m bench.backlog $(or $(N),10000000)
+
+# Seal 100 MB and open 200 bids of 20 MB, in both profiles, with peak memory.
+bench-bids: setup-dev
+	$(V)/python -m bench.bids $(if $(QUICK),--quick)
 
 # 2 GB of attachments over loopback, and over 50 Mbit/s (six minutes each way of sending).
 bench-files: setup-dev

@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "score": ("node.cli_score:cli_score", "计算价格分 / compute price scores"),
     "draw": ("node.cli_draw:cli_draw", "抽取：核验公布的抽取证明 / verify a published draw"),
     "bid": ("node.cli_bid:cli_bid", "投标人工具：加密投标文件 / the bidder's tool"),
+    "share": ("node.cli_share:cli_share", "份额保管人工具：释放份额 / the trustee's tool"),
     "import": ("node.cli_exchange:cli_import", "导入 / import"),
 }
 

@@ -1,74 +1,26 @@
-"""`erhai bid seal`: the bidder's tool (投标人工具). It is the only thing that seals; pages take the finished file."""
+"""`erhai bid seal / open`: the bidder's tool (投标人工具). It is the only thing that seals; pages take the finished file."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import click
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from node.bid_file import seal_bid
-from node.domain.bidding import BidContent, PriceLine
-from sync.seal import SealFault
+from node.bid_content import ContentUnfit, content_of
+from node.ceremony_files import CeremonyFileRefused, Request, make_half
+from node.notice_file import NoticeRefused, ReadNotice, read_notice
+from sync.act_signer import FileSigner
+from sync.bid_file import BidRefused, Identity, seal_file
+from sync.bid_package import CONTENT, Source
+from sync.envelope import EnvelopeRefused, FileHolder
+from sync.policy import Policy
+from sync.tampered import Malformed
 
-_LIMIT = 1_048_576
-_FIELDS = {
-    "lot_code": str,
-    "round_no": int,
-    "ref": str,
-    "bidder_name": str,
-    "uscc": str,
-    "price_fen": int,
-    "price_words": str,
-    "period_days": int,
-    "quality": str,
-}
-
-
-class _UnfitError(ValueError):
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(f"{field}: {why}")
-
-
-def _no_float(text: str) -> Any:
-    raise _UnfitError(text, "数量须为整数（分、天）/ whole numbers only")
-
-
-def content_of(text: bytes) -> BidContent:
-    """Return the bid that a JSON file describes. Raises ValueError naming the field."""
-    if len(text) > _LIMIT:
-        raise _UnfitError("file", "超过 1 MiB / is over 1 MiB")
-    try:
-        data = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
-    except (UnicodeDecodeError, RecursionError, json.JSONDecodeError) as error:
-        raise _UnfitError("file", f"不是 JSON / is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise _UnfitError("file", "须为对象 / must be an object")
-    unknown = sorted(set(data) - set(_FIELDS) - {"lines"})
-    if unknown:
-        raise _UnfitError(unknown[0], "未知字段 / unknown field")
-    values: dict[str, Any] = {}
-    for name, kind in _FIELDS.items():
-        value = data.get(name)
-        if type(value) is not kind or (isinstance(value, int) and not 0 < value < 10**15):
-            raise _UnfitError(name, "缺少或类型不符 / missing or of the wrong kind")
-        values[name] = value
-    lines = data.get("lines", [])
-    if not isinstance(lines, list):
-        raise _UnfitError("lines", "须为数组 / must be an array")
-    return BidContent(**values, lines=tuple(_line(line, n) for n, line in enumerate(lines)), files=())
-
-
-def _line(line: Any, n: int) -> PriceLine:
-    names = ("no", "name", "quantity", "unit_price")
-    if not isinstance(line, dict) or set(line) != {*names, "total_fen"}:
-        raise _UnfitError(f"lines[{n}]", "须有 no, name, quantity, unit_price, total_fen")
-    for name in names:
-        if not isinstance(line[name], str):
-            raise _UnfitError(f"lines[{n}].{name}", "须为文本 / must be text")
-    if type(line["total_fen"]) is not int:
-        raise _UnfitError(f"lines[{n}].total_fen", "须为整数（分）/ must be a whole number of fen")
-    return PriceLine(line["no"], line["name"], line["quantity"], line["unit_price"], line["total_fen"])
+_IN = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OUT = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group("bid")
@@ -76,18 +28,118 @@ def cli_bid() -> None:
     """投标人工具。 The bidder's tool."""
 
 
-@cli_bid.command("seal", epilog="例 / example: erhai bid seal bid.json --room room.pub -o bid.erhai")
-@click.argument("content", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--room", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="开标室公钥")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="加密投标文件")
-def seal(content: Path, room: Path, output: Path) -> None:
-    """把投标内容（JSON）加密给开标室，开标前任何人不能打开。 Seal a bid to the room."""
+def _fail(words: str, code: int = 1) -> NoReturn:
+    click.echo(words, err=True)
+    sys.exit(code)
+
+
+def certificate_of(path: Path) -> bytes:
+    """Return the DER of a certificate file (PEM or DER). Raises ValueError."""
+    data = path.read_bytes()
+    read = x509.load_pem_x509_certificate if b"-----BEGIN" in data else x509.load_der_x509_certificate
+    return read(data).public_bytes(serialization.Encoding.DER)
+
+
+def pkcs8_of(path: Path) -> bytes:
+    """Return the PKCS#8 DER of an unencrypted private key file (PEM). Raises ValueError, TypeError."""
+    return serialization.load_pem_private_key(path.read_bytes(), None).private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _notice(path: Path, policy: Path | None) -> ReadNotice:
+    known = Policy.parse(policy.read_bytes()) if policy is not None else None
+    return read_notice(path.read_bytes(), known)
+
+
+@cli_bid.command(
+    "seal",
+    epilog="例 / example: erhai bid seal bid.json plan.pdf --notice notice.json --policy room.policy "
+    "--ref P-7F3K2M --cert me.pem --key me.key -o bid.erb",
+)
+@click.argument("content", type=_IN)
+@click.argument("files", type=_IN, nargs=-1)
+@click.option("--notice", "notice_path", type=_IN, required=True, help="招标公告文件 / the signed tender notice")
+@click.option("--policy", type=_IN, help="信任的日志和存证方，默认用公告随附的 / whom to trust; else what came along")
+@click.option("--ref", required=True, help="投标人编号 / your reference")
+@click.option("--cert", type=_IN, required=True, help="签名证书 / signing certificate")
+@click.option("--key", type=_IN, required=True, help="签名私钥 / its key")
+@click.option("--enc-cert", type=_IN, help="加密证书，默认同签名证书 / encryption certificate")
+@click.option("--anchor", default="", help="证书颁发机构名称 / who vouches for the certificate")
+@click.option("-o", "--output", type=_OUT, required=True, help="加密投标文件 / sealed bid")
+def seal(
+    *,
+    content: Path,
+    files: tuple[Path, ...],
+    notice_path: Path,
+    policy: Path | None,
+    ref: str,
+    cert: Path,
+    key: Path,
+    enc_cert: Path | None,
+    anchor: str,
+    output: Path,
+) -> None:
+    """按招标公告加密投标文件：开标时须有投标人和规定人数的保管人共同开启。 Seal a bid as the notice asks."""
     try:
         bid = content_of(content.read_bytes())
-        public = bytes.fromhex(room.read_text(encoding="ascii").strip())
-        sealed = seal_bid(bid, public)
-    except (ValueError, SealFault) as error:
-        click.echo(f"未加密 / not sealed: {error}", err=True)
-        sys.exit(1)
-    output.write_bytes(sealed)
-    click.echo(f"{output}: {len(sealed)} 字节 / bytes")
+        notice = _notice(notice_path, policy)
+        mine = certificate_of(cert)
+        identity = Identity(
+            ref, anchor, FileSigner(mine, pkcs8_of(key)), certificate_of(enc_cert) if enc_cert is not None else mine
+        )
+    except (ContentUnfit, NoticeRefused, Malformed, ValueError, TypeError) as error:
+        _fail(f"无法加密 / cannot seal: {error}")
+    terms = notice.terms
+    if (bid.lot_code, bid.round_no, bid.ref) != (terms.lot, terms.round_no, ref):
+        _fail("投标内容与公告的标段、次数或投标人编号不符 / the bid names another lot, round or reference")
+    _say(notice, bundled=policy is None)
+    sources = (
+        Source.of(content, CONTENT),
+        *(Source.of(one) for one in files),
+    )
+    part = output.with_name(output.name + ".part")
+    try:
+        with part.open("xb") as target:
+            seal_file(target, terms, [one.key for one in notice.trustees.trustees], identity, sources)
+        part.replace(output)
+    except FileExistsError:
+        _fail(f"{part}: 文件已存在 / exists already", 2)
+    except (BidRefused, EnvelopeRefused, Malformed) as error:
+        part.unlink(missing_ok=True)
+        _fail(f"无法加密 / cannot seal: {error}")
+    click.echo(f"{output}: {output.stat().st_size} 字节 / bytes")
+
+
+def _say(notice: ReadNotice, *, bundled: bool) -> None:
+    terms = notice.terms
+    click.echo(f"标段 / lot: {terms.lot} {notice.lot_name}")
+    click.echo(
+        f"开启 / opens with: {terms.t} / {len(terms.trustees)} " + ("+ 投标人" if terms.mode == "and" else "或投标人")
+    )
+    for one in notice.trustees.trustees:
+        click.echo(f"  保管人 / trustee: {one.body} ({one.role}) {one.person}")
+    if bundled:
+        click.echo("信任 / trust: 公告随附的日志公钥，请另行核对 / the keys that came with the notice", err=True)
+
+
+@cli_bid.command(
+    "open", epilog="例 / example: erhai bid open request.json --ref P-7F3K2M --cert enc.pem --key enc.key -o half.json"
+)
+@click.argument("request", type=_IN)
+@click.option("--ref", required=True, help="投标人编号 / your reference")
+@click.option("--cert", type=_IN, required=True, help="加密证书 / encryption certificate")
+@click.option("--key", type=_IN, required=True, help="解密私钥 / its key")
+@click.option("-o", "--output", type=_OUT, required=True, help="交给开标台的解密文件 / the file for the desk")
+def open_command(request: Path, ref: str, cert: Path, key: Path, output: Path) -> None:
+    """解出投标人一半密钥，只加密给本次解密仪式。 Emit the bidder's half, wrapped to the ceremony's key."""
+    try:
+        private = serialization.load_pem_private_key(key.read_bytes(), None)
+        if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+            _fail("解密私钥须为 RSA 或 EC / the key must be RSA or EC")
+        asked = Request.parse(request.read_bytes())
+        data = make_half(asked, ref, FileHolder(certificate_of(cert), private))
+    except (CeremonyFileRefused, EnvelopeRefused, ValueError, TypeError) as error:
+        _fail(f"无法解密 / cannot decrypt: {error}")
+    output.write_bytes(data)
+    click.echo(f"{asked.lot} {asked.lot_name}: 第 {asked.ceremony} 次解密仪式 / ceremony, {ref} → {output}")

@@ -13,6 +13,7 @@ from node import personal, sealing
 from node.around import Around
 from node.attachments import Attachments, away
 from node.bid_file import open_bid
+from node.ceremony import Ceremonies
 from node.clock import Clock
 from node.domain import bond as bond_rules
 from node.domain.bidding import BidContent
@@ -101,6 +102,7 @@ class Node:
         self.awaited = Awaited({})
         self._room_key = room_key
         self._evaluating = Evaluating(settings, recorder, keys)
+        self.ceremonies = Ceremonies(blobs)
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
@@ -216,7 +218,8 @@ class Node:
 
         Refused (file-away) while the receipted file is not here as it was: it is fetched from those who hold it. `lost`: two
         persons have found that nobody does; that, and no room key, is the platform's fault. Bytes as receipted that do not
-        open, or hold no bid for this lot, round and participant: the bidder's.
+        open, or hold no bid for this lot, round and participant: the bidder's. Where trustees
+        hold the seals, `node.ceremony` says whose piece was wrong or missing.
         """
 
         def prepare(db: apsw.Connection) -> OpenBid:
@@ -224,14 +227,20 @@ class Node:
             held = lot.bidding.of(ref)
             if held is None:
                 raise Refused("unknown-bid", rule="opened-bids-were-received", value=ref)
+            bond = self._bond_facts(lot, ref)
             try:
+                if lot.terms.appointed is not None:
+                    tried = self.ceremonies.try_seal(lot, ref, held.sha256)
+                    return OpenBid(
+                        ref, tried.content, bond, tried.fault, tried.reason, tried.shares, tried.half, tried.blames
+                    )
                 content, fault, reason = self._unsealed(lot, ref, held.sha256)
             except BlobFault as fault_of_file:
                 self.attachments.missing[held.sha256] = held.size
                 if not lost:
                     raise away(db, held.sha256) from fault_of_file
                 content, fault, reason = None, "platform", "stored-file-damaged"
-            return OpenBid(ref, content, self._bond_facts(lot, ref), fault, reason)
+            return OpenBid(ref, content, bond, fault, reason)
 
         return await self.record_prepared(
             lot_stream(lot_code), prepare, command_id, actor, "open", ref, *(("lost",) if lost else ())

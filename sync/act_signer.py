@@ -6,6 +6,7 @@ is, is asked of the trust store by whoever holds one.
 
 import asyncio
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,7 +34,7 @@ class ActSigner(Protocol):
         ...
 
     def sign(self, text: bytes) -> bytes:
-        """Return the detached CMS over `text`, DER. Not inside an event loop: use a thread there."""
+        """Return the detached CMS over `text`, DER."""
         ...
 
 
@@ -54,7 +55,9 @@ class FileSigner:
         # RFC 8419: Ed25519 goes with SHA-512.
         digest = "sha512" if certificate.public_key.algorithm == "ed25519" else "sha256"
         try:
-            signed = asyncio.run(signer.async_sign_general_data(text, digest, detached=True))
+            with ThreadPoolExecutor(1) as aside:  # whoever calls may have an event loop of its own
+                signing = aside.submit(lambda: asyncio.run(signer.async_sign_general_data(text, digest, detached=True)))
+                signed = signing.result()
         except (SigningError, ValueError) as error:
             raise SignatureRefused from error
         return bytes(signed.dump())

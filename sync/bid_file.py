@@ -147,7 +147,8 @@ class BidFile:
             raise BidRefused("manifest-malformed", str(error)) from error
         self._judge_members()
         try:
-            self.certificate = verify_text(bytes(self.manifest), self._read(_SIGNATURE))
+            self.signature = self._read(_SIGNATURE)
+            self.certificate = verify_text(bytes(self.manifest), self.signature)
         except SignatureRefused as error:
             raise BidRefused("signature-wrong") from error
         if hashlib.sha256(self.certificate).hexdigest() != self.manifest.bidder.cert_sha256:

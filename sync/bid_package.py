@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from sync import jcs
 from sync.act_signer import MAX_SIGNATURE, ActSigner, SignatureRefused, verify_text
@@ -43,6 +43,15 @@ class Source:
 
     name: str
     open: Callable[[], BinaryIO]
+
+    @classmethod
+    def of(cls, path: Path, name: str = "") -> Self:
+        """Return a file on disk, under its own name or another."""
+
+        def opened() -> BinaryIO:
+            return path.open("rb")
+
+        return cls(name or path.name, opened)
 
 
 def safe_name(name: str) -> bool:

@@ -118,6 +118,10 @@ class BlobStore:
             if not part.kept:
                 Path(file.name).unlink(missing_ok=True)
 
+    def scratch(self, name: str) -> Path:
+        """Return a path for a passing file on the blobs' own volume; what a crash leaves there is cleared at the next start."""
+        return self._incoming / f"scratch-{name}"
+
     def put(self, data: bytes) -> bytes:
         """Keep a blob and return its SHA-256; keeping it twice is one blob. Raises BlobFault."""
         digest = hashlib.sha256(data).digest()

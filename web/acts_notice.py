@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from node.domain import notice, project
+from node.domain import notice, project, trustees
 from node.domain.bidding import WithdrawBid
 from node.domain.bond import BondFacts, RecordBond
 from node.domain.lot import LotState
@@ -43,6 +43,20 @@ def scheme_of(text: str) -> notice.Scheme:
 
 def _no_float(text: str) -> Any:
     raise ValueError(f"数量请写成文本或整数，不能写成 {text}")
+
+
+def trustees_of(text: str) -> tuple[trustees.LotTrustee, ...]:
+    """Return the trustees that lines of text describe: 人员号,单位,角色,公钥,证书摘要. Raises FieldErrors naming the line."""
+    found = []
+    for number, line in enumerate((row for row in text.splitlines() if row.strip()), start=1):
+        parts = [part.strip() for part in line.replace("，", ",").replace("\t", ",").split(",")]
+        try:
+            person, body, role, key, cert = parts
+            found.append(trustees.LotTrustee(person, body, role, bytes.fromhex(key), bytes.fromhex(cert)))
+        except ValueError:
+            sentence = f"第 {number} 行须有五项，用逗号分开：人员号、单位、角色、公钥、证书摘要（后两项为十六进制）"
+            raise FieldErrors({"trustees": sentence}) from None
+    return tuple(found)
 
 
 async def _participation(node: Node, lot: LotState, values: dict[str, Any], command_id: bytes, actor: Actor) -> Receipt:
@@ -113,6 +127,38 @@ NOTICE_ACTS: tuple[Act, ...] = (
                 v["validity_days"],
             )
         ),
+    ),
+    Act(
+        "trustees",
+        "确定份额保管人",
+        trustees.AppointTrustees,
+        "确定保管人",
+        fixed(
+            Field("seal", "加密方式", "choice", choices=(("intl-1", "国际算法"), ("gm-1", "国密算法")), value="intl-1"),
+            Field(
+                "mode",
+                "开启方式",
+                "choice",
+                choices=(("and", "投标人和保管人共同开启"), ("or", "投标人或者保管人开启（补救）")),
+                value="and",
+            ),
+            Field("t", "开启所需的保管人人数", "whole", low=2, high=16),
+            Field(
+                "trustees",
+                "保管人",
+                "area",
+                longest=8_000,
+                hint="每行一人：人员号,单位,角色(tenderer/supervisor/operator/witness/prefecture),公钥,证书摘要",
+            ),
+            Field("rescue", "补救方案（写入公告）", "area", required=False, longest=2_000),
+        ),
+        lambda lot: lot.notice.documents is not None and lot.notice.published is None,
+        plain(
+            lambda _lot, v, _a: trustees.AppointTrustees(
+                v["seal"], v["mode"], v["t"], trustees_of(v["trustees"]), v["rescue"]
+            )
+        ),
+        note="保管人须来自不同单位，随公告公布；公告发出后不能更改。",
     ),
     Act(
         "notice",

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from node.domain import opening, panel
+from node.domain import opening, panel, unsealing
 from node.domain.lot import LotState
 from node.domain.values import Actor
 from node.identities import MemberIdentity
 from node.node import Node
+from node.opening_desk import begin_ceremony
 from node.receipts import Receipt
 from web.desk_act import TEXT, Act, before_opening, fixed, no_fields, plain
 from web.forms import Field, FieldErrors
@@ -74,6 +75,10 @@ async def _open_next(node: Node, lot: LotState, _values: dict[str, Any], command
     return await node.open_bid(lot.lot_code, lot.opening.next_to_open, command_id=command_id, actor=actor)
 
 
+async def _begin(node: Node, lot: LotState, _values: dict[str, Any], command_id: bytes, actor: Actor) -> Receipt:
+    return await begin_ceremony(node, lot.lot_code, command_id=command_id, actor=actor)
+
+
 OPENING_ACTS: tuple[Act, ...] = (
     Act(
         "committee",
@@ -137,12 +142,26 @@ OPENING_ACTS: tuple[Act, ...] = (
         plain(lambda _lot, v, _a: opening.StartOpening(v["attendees"])),
     ),
     Act(
+        "ceremony-begin",
+        "开始解密仪式",
+        unsealing.BeginCeremony,
+        "开始解密仪式",
+        no_fields,
+        lambda lot: lot.terms.appointed is not None and lot.opening.started and bool(lot.opening.next_to_open),
+        _begin,
+        note="生成本次仪式的密钥和请求文件。重新开始时，保管人须重新释放，投标人须重新解密。",
+    ),
+    Act(
         "open-next",
         "解密下一份",
         opening.OpenBid,
         "解密下一份",
         no_fields,
-        lambda lot: lot.opening.started and bool(lot.opening.next_to_open),
+        lambda lot: (
+            lot.opening.started
+            and bool(lot.opening.next_to_open)
+            and (lot.terms.appointed is None or lot.ceremony.begun is not None)
+        ),
         _open_next,
     ),
     Act(

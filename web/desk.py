@@ -11,13 +11,16 @@ from node.domain.lot import LotState, blocked
 from node.domain.opening import OpenBid
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
+from node.domain.unsealing import ReleaseShares
 from node.domain.values import Role
 from node.node import Node
+from node.opening_desk import submit_bid
 from node.views import custody as custody_view
 from node.views import incident as incident_view
 from node.views import lot_page
 from node.views import project as project_view
 from node.views import review as review_view
+from node.views.ceremony_page import ceremony_page
 from web import words
 from web.desk_act import Act
 from web.desk_acts import BY_SLUG, acts_for
@@ -177,6 +180,8 @@ async def lot(request: Request) -> Response:
         term=state.custody.term,
         contested=(await node.read(lambda db: custody_view.chain(db, lot_stream(state.lot_code)))).contested,
         acts=offered,
+        ceremony=ceremony_page(state, profile),
+        may_take_pieces=role in DUTIES[ReleaseShares],
         may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
         file_lost=node.attachments.next_away(state) if role in DUTIES[OpenBid] else "",
     )
@@ -229,9 +234,7 @@ async def take_bid(request: Request) -> Response:
         return _form(request, form, "接收投标文件", back=url, status=422)
     command = SubmitBid(values["ref"], upload.sha256, upload.size, "desk")
     try:
-        receipt = await node.submit(
-            lot_stream(state.lot_code), command, command_id=command_id, actor=signed_in(request).actor
-        )
+        receipt = await submit_bid(node, state.lot_code, command, command_id=command_id, actor=signed_in(request).actor)
     except Refused:
         upload.forget(node.blobs)
         raise

@@ -44,9 +44,11 @@ async def evidence(node: Node, lot_code: str, paper: str) -> tuple[bytes, bytes]
     def make(db: apsw.Connection) -> tuple[bytes, bytes]:
         rows = custody_view.of_stream(db, lot_stream(lot_code))
         for wanted in _LAST_EVENT[paper]:
-            seqs = [row.seq for row in rows if wanted in row.events]
-            if seqs:
-                return export.bundle_at(db, seqs[-1] + 1, node.keys.log_signer, policy)
+            last = max((at for at, row in enumerate(rows) if wanted in row.events), default=-1)
+            # An event in the log of the node that held the lot before is covered by the entry that took the lot over.
+            own = [row.seq for row in rows[last:] if row.origin == node.settings.origin] if last >= 0 else []
+            if own:
+                return export.bundle_at(db, own[0] + 1, node.keys.log_signer, policy)
         raise Refused("paper-not-ready", rule="paper-follows-event", value=paper)
 
     return await node.read(make)

@@ -25,6 +25,7 @@ class PublicLot:
     lot_name: str
     tenderer: str
     notice: str
+    notice_file: bool
     deadline_ms: int
     opening_place: str
     opening: tuple[lot_page.OpeningRow, ...]
@@ -50,6 +51,7 @@ def public_lot(lot: LotState) -> PublicLot | None:
         lot_name=registered.lot_name,
         tenderer=registered.tenderer_name,
         notice=notice.text,
+        notice_file=lot.terms.appointed is not None,
         deadline_ms=lot.notice.deadline_ms,
         opening_place=notice.opening_place,
         opening=lot_page.opening_rows(lot),

@@ -1,6 +1,7 @@
 """Every address that a browser can reach, by the module that answers it: a table of contents.
 
 account     / /sign-in /sign-out /demo/sign-in /help /receipts/<number> /healthz
+ceremony    /desk/lots/<lot>/ceremony-request.json|ceremony/release|ceremony/half /public/lots/<lot>/notice.json
 custody     /desk/lots/<lot>/custody[/release|recall|take|tail]
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
 files_lost  /desk/lots/<lot>/files/lost
@@ -19,6 +20,7 @@ from aiohttp.web import Application, get
 
 from web import (
     account,
+    ceremony,
     custody,
     desk,
     draws,
@@ -44,6 +46,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(witness.routes)
     app.router.add_routes(node_state.routes)
     app.router.add_routes(custody.routes)
+    app.router.add_routes(ceremony.routes)
     app.router.add_routes(draws.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(files_lost.routes)

@@ -48,6 +48,44 @@ ROLES = {
     "system": "本机",
 }
 FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "": NONE}
+PHASES = {
+    "sealed": "密封",
+    "releasing": "等待保管人释放份额",
+    "decrypting": "等待投标人解密",
+    "opened": "已全部开启",
+    "minutes": "开标记录已确认",
+}
+TRUSTEE_ROLES = {
+    "tenderer": "招标人代表",
+    "supervisor": "行政监督",
+    "operator": "交易中心值班员",
+    "witness": "见证",
+    "prefecture": "州级平台",
+}
+BLAMES = {
+    "wrong-share": "释放的份额不是投标人承诺的份额",
+    "false-complaint": "声称份额不能用，经核对份额完好",
+    "bad-wrap": "投标人交给保管人的份额不是其承诺的份额",
+    "shares-disagree": "投标人分发的份额不属于同一密钥",
+    "wrong-half": "投标人解密的密钥与投标文件不符",
+    "two-keys": "两种开启方式得到两个密钥，投标文件无效",
+    "undecided": "声称份额不能用，现有份额不足以判断",
+    "withheld": "没有在规定时间内释放份额",
+    "half-missing": "没有在规定时间内解密",
+    "stored-file-damaged": "本机保存的文件已损坏",
+    "content-wrong": "文件打开后不是一份合格的投标内容",
+}
+CEREMONY_FILES = {
+    "malformed": "文件不完整或格式不对，请重新导出",
+    "wrong-kind": "不是这里要的文件，请核对后重新选择",
+    "another-lot": "文件属于另一标段或另一次招标",
+    "set-differs": "文件所列的投标文件与其摘要不符",
+    "signature-wrong": "文件上的签名不成立",
+    "other-signer": "不是登记的保管人签名",
+    "not-a-trustee": "密钥不属于本标段的保管人",
+    "not-in-the-set": "这份投标文件不在本次解密的集合里",
+    "not-readable": "文件不是为本次解密仪式生成的",
+}
 EFFECTS = {"revoked": "视为撤销投标文件", "withdrawn": "视为撤回投标文件"}
 BOND_VERDICTS = {
     "ok": "符合",
@@ -108,6 +146,12 @@ EVENTS = {
     "opening.bid-decryption-failed": "解密失败",
     "opening.bid-announced": "唱标",
     "opening.opening-confirmed": "开标记录确认",
+    "trustees.trustees-appointed": "确定份额保管人",
+    "unsealing.ceremony-begun": "解密仪式开始",
+    "unsealing.shares-released": "保管人释放份额",
+    "unsealing.half-given": "投标人完成解密",
+    "unsealing.seal-broken": "开启密钥公布",
+    "unsealing.bid-blamed": "解密责任记录",
     "objection.objection-raised": "提出异议",
     "objection.objection-answered": "答复异议",
     "panel.committee-formed": "组建评标委员会",

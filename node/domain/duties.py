@@ -22,6 +22,8 @@ from node.domain import (
     project,
     review,
     sheet,
+    trustees,
+    unsealing,
 )
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
@@ -43,6 +45,7 @@ DUTIES: dict[type, frozenset[Role]] = {
     project.TerminateProcedure: frozenset({TENDERER, AGENCY}),
     project.StartRetender: frozenset({TENDERER, AGENCY}),
     notice.IssueDocuments: frozenset({TENDERER, AGENCY}),
+    trustees.AppointTrustees: frozenset({TENDERER, AGENCY}),
     notice.PublishNotice: frozenset({TENDERER, AGENCY, OPERATOR}),
     notice.WithdrawNotice: frozenset({TENDERER, AGENCY}),
     notice.AmendDocuments: frozenset({TENDERER, AGENCY}),
@@ -53,6 +56,8 @@ DUTIES: dict[type, frozenset[Role]] = {
     objection.RaiseObjection: frozenset({BIDDER, OPERATOR}),
     objection.AnswerObjection: frozenset({TENDERER, AGENCY}),
     opening.StartOpening: frozenset({AGENCY, OPERATOR}),
+    # The act is the trustee's or the bidder's, signed by them in the file; the desk takes the file.
+    **dict.fromkeys(unsealing.COMMANDS, frozenset({AGENCY, OPERATOR})),
     opening.OpenBid: frozenset({AGENCY, OPERATOR}),
     opening.AnnounceBid: frozenset({AGENCY, OPERATOR}),
     opening.ConfirmOpening: frozenset({AGENCY, OPERATOR}),

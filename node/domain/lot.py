@@ -21,6 +21,8 @@ from node.domain import (
     panel,
     project,
     standstill,
+    trustees,
+    unsealing,
 )
 from node.domain.award import AwardState
 from node.domain.bidding import BiddingState
@@ -34,6 +36,8 @@ from node.domain.opening import OpeningState
 from node.domain.panel import PanelState
 from node.domain.project import LotRegistered, ProjectState
 from node.domain.refused import NotOffered, Refused
+from node.domain.trustees import SealTerms
+from node.domain.unsealing import CeremonyState
 from node.domain.values import Asked, ClockQuality, Recorded, Role
 
 
@@ -43,10 +47,12 @@ class LotState:
 
     project: ProjectState = field(default_factory=ProjectState)
     notice: NoticeState = field(default_factory=NoticeState)
+    terms: SealTerms = field(default_factory=SealTerms)
     bonds: BondState = field(default_factory=BondState)
     bidding: BiddingState = field(default_factory=BiddingState)
     objections: ObjectionState = field(default_factory=ObjectionState)
     opening: OpeningState = field(default_factory=OpeningState)
+    ceremony: CeremonyState = field(default_factory=CeremonyState)
     panel: PanelState = field(default_factory=PanelState)
     evaluation: EvaluationState = field(default_factory=EvaluationState)
     award: AwardState = field(default_factory=AwardState)
@@ -92,10 +98,12 @@ class LotState:
 _MODULES: tuple[tuple[str, ModuleType], ...] = (
     ("project", project),
     ("notice", notice),
+    ("terms", trustees),
     ("bonds", bond),
     ("bidding", bidding),
     ("objections", objection),
     ("opening", opening),
+    ("ceremony", unsealing),
     ("panel", panel),
     ("evaluation", evaluation),
     ("award", award),
@@ -125,6 +133,7 @@ DEADLINE_ACTS: frozenset[type] = frozenset(
         bidding.WithdrawBid,
         objection.RaiseObjection,
         opening.StartOpening,
+        unsealing.GiveHalf,
         project.DeclareRoundFailed,
         project.Resume,
         award.PublishCandidates,
@@ -197,7 +206,7 @@ def evolve(lot: LotState, event: object, recorded: Recorded) -> LotState:
             # Whoever sat at the dead node goes on at a seat of the other; the key was wrapped to both.
             after = replace(after, panel=panel.reseat(after.panel, dead, node))
         case notice.NoticeWithdrawn():
-            after = replace(after, bonds=BondState(), bidding=BiddingState())
+            after = replace(after, bonds=BondState(), bidding=BiddingState(), terms=SealTerms())
         case project.Resumed(new_committee=True):
             retired = (*lot.retired_members, *lot.panel.replaced, *(member.no for member in lot.panel.members))
             after = replace(after, panel=PanelState(), evaluation=EvaluationState(), retired_members=retired)

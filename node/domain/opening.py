@@ -9,6 +9,7 @@ from node.domain.calendar import moment_text
 from node.domain.failures import round_failed
 from node.domain.guards import require_distinct, require_one_of, require_text
 from node.domain.refused import NotOffered, Refused
+from node.domain.unsealing import BidBlamed, SealBroken, require_ready
 from node.domain.values import Asked, Recorded
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class OpenBid:
     bond: BondFacts
     fault: str = ""
     reason: str = ""
+    shares: tuple[tuple[int, bytes], ...] = ()  # what broke the seal, where trustees hold it
+    half: bytes = b""
+    blames: tuple[tuple[str, str], ...] = ()  # party, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]
         case StartOpening():
             return _start(lot, command, asked)
         case OpenBid():
-            return _open(lot, command)
+            return _open(lot, command, asked)
         case AnnounceBid():
             return _announce(lot.opening, command)
         case ConfirmOpening():
@@ -213,7 +217,7 @@ def _in_progress(state: OpeningState) -> None:
         raise Refused("opening-confirmed", rule="record-is-final")
 
 
-def _open(lot: "LotState", command: OpenBid) -> tuple[object, ...]:
+def _open(lot: "LotState", command: OpenBid, asked: Asked) -> tuple[object, ...]:
     state = lot.opening
     _in_progress(state)
     if command.ref not in state.refs:
@@ -224,15 +228,19 @@ def _open(lot: "LotState", command: OpenBid) -> tuple[object, ...]:
         )
     if command.bond.ref != command.ref:
         raise Refused("bond-of-another", rule="bond-belongs-to-bid", value=command.bond.ref, limit=command.ref)
+    require_ready(lot, command.ref, asked)
+    told: tuple[object, ...] = tuple(BidBlamed(command.ref, party, why) for party, why in command.blames)
+    if command.shares or command.half:
+        told = (SealBroken(command.ref, command.shares, command.half), *told)
     content = command.content
     if content is None:
         require_one_of(command.fault, FAULTS, "fault")
         require_text(reason=command.reason)
         effect = FAULTS[command.fault]
-        return (BidDecryptionFailed(command.ref, command.fault, command.reason, effect, command.bond),)
+        return (*told, BidDecryptionFailed(command.ref, command.fault, command.reason, effect, command.bond))
     if (content.lot_code, content.round_no, content.ref) != (lot.lot_code, lot.round_no, command.ref):
         raise Refused("content-of-another", rule="bid-is-bound", value=content.ref, limit=command.ref)
-    return (BidOpened(command.ref, content, command.bond),)
+    return (*told, BidOpened(command.ref, content, command.bond))
 
 
 def _announce(state: OpeningState, command: AnnounceBid) -> tuple[BidAnnounced]:

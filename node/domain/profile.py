@@ -25,6 +25,7 @@ class Unit(StrEnum):
     DAYS = "d"  # 日
     WORKING_DAYS = "wd"  # 工作日
     HOURS = "h"
+    MINUTES = "min"
     COUNT = "count"
     PERCENT = "percent"
     FEN = "fen"

@@ -29,6 +29,8 @@ from node.domain import (
     project,
     review,
     sheet,
+    trustees,
+    unsealing,
 )
 
 _MODULES = (
@@ -37,6 +39,8 @@ _MODULES = (
     ("bond", bond),
     ("bidding", bidding),
     ("opening", opening),
+    ("trustees", trustees),
+    ("unsealing", unsealing),
     ("objection", objection),
     ("panel", panel),
     ("sheet", sheet),

@@ -105,6 +105,15 @@ class Desk:
             self.page.wait_for_url(re.compile("/receipts/"), timeout=20_000)
         self.look()
 
+    def hand_in(self, what: str, data: bytes) -> None:
+        """Give a file of the ceremony to its form."""
+        url = f"{LOT}/ceremony/{what}"
+        self.open(url)
+        file = {"name": f"{what}.json", "mimeType": "application/json", "buffer": data}
+        self.page.locator(f'form[action="{url}"] input[type=file]').set_input_files(files=[file])  # type: ignore[list-item]
+        self.fill(url, {})
+        assert self.receipt().startswith("R-")
+
     def receipt(self) -> str:
         assert "/receipts/" in self.page.url, self.page.locator("main").inner_text()
         return self.page.locator(".number").first.inner_text()
@@ -145,6 +154,14 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
     day.at("2026-03-25 09:31")
     operator.open("/desk")
     operator.send(f"{LOT}/opening-start", f"{LOT}/opening-start", {"attendees": "G-01\nS-01\nW-01"})
+    operator.send(f"{LOT}/ceremony-begin", f"{LOT}/ceremony-begin")
+    request = day.person("O-01").fetch(f"{LOT}/ceremony-request.json")
+    for role, _, _ in cast.SEAL_TRUSTEES[: cast.OPENERS]:
+        operator.hand_in("release", day.seals.release(request, role))
+    for company, ref in zip(cast.BIDDERS, day.refs, strict=True):
+        if company.fate != cast.UNDECRYPTED:
+            operator.hand_in("half", day.seals.half(request, ref))
+    day.at("2026-03-25 10:02")
     for _ in day.refs:
         operator.send(f"{LOT}/open-next", f"{LOT}/open-next")
     for _ in day.refs[:-1]:

@@ -8,7 +8,7 @@ from web.messages import SENTENCES
 
 NODE = Path(__file__).parents[2] / "node"
 RAISED = re.compile(r'(?:Refused\(\s*|breach\([^"]*?,\s*)"([a-z0-9-]+)"')
-# Raised only by the score and enrol commands and the importer, which make their own sentences.
+# Raised only by commands and the importer, which make their own sentences, and by files with words of their own.
 OWN_WORDS = {
     "score_json.py",
     "exact.py",
@@ -17,6 +17,8 @@ OWN_WORDS = {
     "benchmark_regional.py",
     "ocds.py",
     "enrol.py",
+    "ceremony_files.py",
+    "notice_file.py",
     "cli_enrol.py",
 }
 ENROLMENT = ("node/enrol.py", "node/cli_enrol.py", "sync/enrolment.py", "sync/office.py")

@@ -104,6 +104,9 @@ BOND = BondTerms(amount_fen=8_000_000, forms=("transfer", "guarantee-bank"), dea
 VALIDITY_DAYS = 90
 
 
+UNDECRYPTED = "没有按时解密"
+
+
 @dataclass(frozen=True, slots=True)
 class Company:
     """One bidder of the demonstration."""
@@ -175,7 +178,7 @@ BIDDERS = (
         468_000_000,
         "肆佰陆拾捌万元整",
         120,
-        fate="文件损坏，无法解密",
+        fate=UNDECRYPTED,
     ),
 )
 
@@ -265,6 +268,15 @@ STAFF = (
     ("S-01", "董志刚", "supervisor"),
     ("M-01", "毕凯", "technician"),
 )
+# Who holds the shares of the bids' seals: role, person, body. Five bodies; three of the five open.
+SEAL_TRUSTEES = (
+    ("tenderer", "T-01", "宾川县政务服务管理局"),
+    ("supervisor", "S-01", "宾川县发展和改革局"),
+    ("operator", "O-02", "宾川县公共资源交易中心"),
+    ("witness", "W-01", "宾川县公证处"),
+    ("prefecture", "R-01", "大理州公共资源交易中心"),
+)
+OPENERS = 3
 TRUSTEES = ("宾川县司法局", "宾川县公证处", "宾川县审计局", "大理州公共资源交易管理局", "宾川县纪委监委")
 REVIEWERS = (("R-01", "苏慧", "reviewer"), ("M-02", "高翔", "technician"))
 

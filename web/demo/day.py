@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from node.bid_file import seal_bid
 from node.domain.notice import Scheme
 from web.demo import cast, drawing
 from web.demo.link import Link
 from web.demo.pages import Page, PageFault, Visitor
 from web.demo.processes import Processes
+from web.demo.seals import Seals
 from web.demo.world import World
 
 _NUMBER = re.compile(r"R-[A-Z2-7]{4}-[0-9]{6,}")
@@ -36,6 +36,11 @@ class Day:
     refs: list[str] = field(default_factory=list)
     members: list[cast.Sitter] = field(default_factory=list)  # empty until the drawn experts are seated
     home: str = "a"  # the node that holds the lot: everything of the lot is done there
+
+    @property
+    def seals(self) -> Seals:
+        """The trustees' and bidders' key files."""
+        return Seals(self.world.folder / "seals")
 
     # -- people ------------------------------------------------------------------------------------------------------
 
@@ -135,6 +140,8 @@ class Day:
             "deadline": cast.DEADLINE,
             "opening_place": cast.OPENING_PLACE,
         }
+        trustees = self.act("G-01", "trustees", self.seals.appointment())
+        self.say("保管", f"五家单位各一人保管密钥份额，{cast.OPENERS} 人和投标人共同开启，回执 {trustees}")
         self.at("2026-03-02 10:00")
         early = self.refused("G-01", "notice", {**notice, "deadline": "2026-03-16 09:30"})
         self.say("公告", f"截止时间定得太早被拒绝：{early}")
@@ -184,14 +191,12 @@ class Day:
     def bids(self) -> None:
         """Sealed bid files at the desk; one comes at the very instant of the deadline and is refused."""
         self.at("2026-03-25 08:40")
-        room = bytes.fromhex((self.world.folder / "room.pub").read_text(encoding="ascii").strip())
+        notice = self.person("O-01").fetch(f"/public/lots/{cast.LOT_CODE}/notice.json")
         last = ""
         for company, ref in zip(cast.BIDDERS, self.refs, strict=True):
-            sealed = seal_bid(cast.bid_of(company, ref), room)
-            if company.fate == "文件损坏，无法解密":
-                sealed = sealed[:-40] + bytes(40)
+            sealed = self.seals.seal(notice, cast.bid_of(company, ref))
             page = self.person("O-01").submit(
-                f"{LOT}/bid", f"{LOT}/bid", {"ref": ref}, {"file": (f"{ref}.erhai", sealed)}
+                f"{LOT}/bid", f"{LOT}/bid", {"ref": ref}, {"file": (f"{ref}.erb", sealed)}
             )
             last = self.receipt(page, self.home)
         self.say(
@@ -200,7 +205,7 @@ class Day:
         )
         self.at("2026-03-25 09:30")
         late = self.person("O-01").submit(
-            f"{LOT}/bid", f"{LOT}/bid", {"ref": self.refs[0]}, {"file": ("late.erhai", b"late")}, expect=409
+            f"{LOT}/bid", f"{LOT}/bid", {"ref": self.refs[0]}, {"file": ("late.erb", b"late")}, expect=409
         )
         self.say("投标", "09:30:00 准点送达的投标文件被拒收" + ("（已过截止时间）" if "截止" in late.words else ""))
 
@@ -220,17 +225,35 @@ class Day:
         """Open every seal, read every price, with one bid whose seal does not open."""
         self.at("2026-03-25 09:31")
         self.act("O-01", "opening-start", {"attendees": "G-01\nS-01\nW-01"})
+        self.ceremony()
         for _ in self.refs:
             self.act("O-01", "open-next")
         page = self.person("O-01").open(LOT)
         if "投标人原因" not in page.words:
             raise PageFault(page.url, "does not show whose fault the failed seal is", page.words)
-        self.say("开标", "六份逐一解密：五份成功，一份文件损坏，记为投标人原因，视为撤销投标文件")
+        self.say("开标", "六份逐一开启：五份成功，一家没有按时解密，记为投标人原因，视为撤销投标文件")
         announced = len(self.refs) - 1
         for _ in range(announced):
             self.act("O-01", "announce-next")
         number = self.act("O-01", "opening-confirm", {"confirmed_by": "G-01\nS-01\nW-01"})
         self.say("开标", f"唱标 {announced} 家，开标记录确认，回执 {number}")
+
+    def ceremony(self) -> None:
+        """Trustees release over the whole set, bidders decrypt; one bidder does not, and its time runs out."""
+        began = self.act("O-01", "ceremony-begin")
+        request = self.person("O-01").fetch(f"{LOT}/ceremony-request.json")
+        for role, _, _ in cast.SEAL_TRUSTEES[: cast.OPENERS]:
+            self.hand_in("release", f"{role}.json", self.seals.release(request, role))
+        self.say("开标", f"三名保管人对全部投标文件释放份额，解密仪式回执 {began}")
+        for company, ref in zip(cast.BIDDERS, self.refs, strict=True):
+            if company.fate != cast.UNDECRYPTED:
+                self.hand_in("half", f"{ref}.json", self.seals.half(request, ref))
+        self.at("2026-03-25 10:02")
+
+    def hand_in(self, what: str, name: str, data: bytes) -> str:
+        """Hand a file of the ceremony in at the desk; return the receipt."""
+        url = f"{LOT}/ceremony/{what}"
+        return self.receipt(self.person("O-01").submit(url, url, {}, {"file": (name, data)}), self.home)
 
     def sit_down(self) -> None:
         """Members sign in and declare; the chair; the evaluation starts."""
@@ -266,7 +289,7 @@ class Day:
     def standing(self) -> list[tuple[int, str]]:
         """The companies whose seal opened, with their refs."""
         pairs = list(enumerate(self.refs))
-        return [(index, ref) for index, ref in pairs if cast.BIDDERS[index].fate != "文件损坏，无法解密"]
+        return [(index, ref) for index, ref in pairs if cast.BIDDERS[index].fate != cast.UNDECRYPTED]
 
     def preliminary(self) -> None:
         """Everybody checks every opened bid; the price above the control price rejects one."""
@@ -411,7 +434,7 @@ class Day:
         if found is None:
             raise PageFault(page.url, "does not show the failed seal", page.words)
         entry = found.group(1)
-        question = "第六份投标文件解密失败，请说明文件接收时的校验情况。"
+        question = "第六份投标文件没有解密，请说明通知投标人解密的情况。"
         page = above.submit(entry, entry, {"rule": "电子招标投标办法第三十一条", "text": question})
         self.say(
             "审查",

@@ -24,6 +24,7 @@ from sync.keys import PublicIdentity, make_identity
 from sync.note import Signer
 from sync.trust import CRL_FILE
 from web.demo import cast
+from web.demo.seals import Seals
 
 PREFECTURE = "dali.erhai"
 CALENDAR = "calendar-2026.toml"
@@ -99,6 +100,7 @@ def make_world(folder: Path, port: int) -> World:
     other.touch(mode=0o600)
     other.write_text(room.private.private_bytes_raw().hex() + "\n", encoding="ascii")
     (folder / "room.pub").write_text(room.public.hex() + "\n", encoding="ascii")
+    Seals(folder / "seals").make(cast.SEAL_TRUSTEES, now)
     (folder / "experts.csv").write_text("\n".join([cast.BANK_HEAD, *(one.line for one in cast.BANK)]), "utf-8")
     _trustees(folder / "trustees")
     signer = Signer.from_seed("dali.erhai/calendar", secrets.token_bytes(32))

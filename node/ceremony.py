@@ -1,0 +1,256 @@
+"""The opening process's half of the ceremony: its key, what the parties gave, and what comes out (解密仪式).
+
+The key and every share live in this process's memory only and end with it; the log holds what was judged. A restart, or the
+lot's move to another node, begins the ceremony anew.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from node.bid_content import ContentUnfit, content_of
+from node.ceremony_files import CeremonyFileRefused, Half, Release, write_request
+from node.domain.bidding import BidContent
+from node.domain.lot import LotState
+from node.domain.refused import Refused
+from node.domain.trustees import TrusteesAppointed
+from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares, SetBid
+from node.seal_terms import terms_of
+from sync.bid_file import BidFile, BidRefused
+from sync.bid_manifest import Terms
+from sync.bid_package import Package
+from sync.bid_unlock import BIDDER, Unlocked, unlock
+from sync.blobs import BlobFault, BlobStore
+from sync.tampered import Malformed
+
+
+@dataclass(slots=True, repr=False)
+class _Live:
+    """One ceremony's memory."""
+
+    private: X25519PrivateKey = field(default_factory=X25519PrivateKey.generate)
+    shares: dict[bytes, dict[str, bytes]] = field(default_factory=dict)  # by the release file's SHA-256
+    halves: dict[bytes, bytes] = field(default_factory=dict)  # by the half file's SHA-256
+
+    @property
+    def public(self) -> bytes:
+        return self.private.public_key().public_bytes_raw()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tried:
+    """The outcome of trying one seal, as `OpenBid` takes it."""
+
+    content: BidContent | None
+    fault: str = ""
+    reason: str = ""
+    shares: tuple[tuple[int, bytes], ...] = ()
+    half: bytes = b""
+    blames: tuple[tuple[str, str], ...] = ()
+
+
+def lot_terms(lot: LotState) -> tuple[Terms, TrusteesAppointed]:
+    """Return the terms of a lot's seals. Raises Refused where it has no trustees."""
+    appointed = lot.terms.appointed
+    if appointed is None:
+        raise Refused("no-trustees", rule="ceremony-needs-trustees")
+    terms = terms_of(lot.registered, appointed, round_no=lot.round_no, deadline_ms=lot.notice.deadline_ms)
+    return terms, appointed
+
+
+def check_bid(blobs: BlobStore, lot: LotState, ref: str, sha256: bytes) -> None:
+    """Refuse a file that is not sealed as the notice asks (ZBT 36). Reads the whole file. Raises Refused, BlobFault."""
+    terms, _ = lot_terms(lot)
+    try:
+        with BidFile(blobs.open(sha256)) as bid:
+            bid.require(terms, ref)
+            bid.check_payload()
+    except BidRefused as refused:
+        raise Refused(
+            "bid-not-sealed-as-noticed",
+            rule="sealed-as-noticed",
+            value=refused.code,
+            cites=("ZBT 36",),
+            facts=(("detail", refused.detail),),
+        ) from refused
+
+
+class Ceremonies:
+    """The ceremonies of this process, by their public key."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        """Start with none."""
+        self._blobs = blobs
+        self._live: dict[bytes, _Live] = {}
+
+    def begin(self, lot: LotState) -> BeginCeremony:
+        """Make a ceremony's key and read every manifest. The key counts once the command is recorded."""
+        live = _Live()
+        self._live[live.public] = live
+        return BeginCeremony(live.public, tuple(self._member(bid.ref, bid.sha256) for bid in lot.bidding.live))
+
+    def _member(self, ref: str, sha256: bytes) -> SetBid:
+        try:
+            with self._bid(sha256) as bid:
+                return SetBid(ref, sha256, bid.sha256)
+        except (BlobFault, BidRefused):
+            return SetBid(ref, sha256, b"")
+
+    def _bid(self, sha256: bytes) -> BidFile:
+        """Open a stored bid whose bytes are the receipted ones."""
+        self._blobs.check(sha256)
+        return BidFile(self._blobs.open(sha256))
+
+    def _of(self, lot: LotState) -> _Live:
+        begun = lot.ceremony.begun
+        if begun is None:
+            raise Refused("no-ceremony", rule="ceremony-first", cites=("20号令 31",))
+        live = self._live.get(begun.key)
+        if live is None:
+            raise Refused("ceremony-key-lost", rule="key-in-memory-only", value=str(begun.no))
+        return live
+
+    def request(self, lot: LotState) -> bytes:
+        """Return the request file. Raises Refused."""
+        self._of(lot)
+        begun = lot.ceremony.begun
+        if begun is None:
+            raise Refused("no-ceremony", rule="ceremony-first")
+        found = {}
+        for one in begun.bids:
+            if one.manifest_sha256:
+                with BidFile(self._blobs.open(one.file_sha256)) as bid:
+                    found[one.ref] = (bid.manifest, bid.signature, bid.wraps)
+        registered = lot.registered
+        name = f"{registered.project_name} {registered.lot_name}"
+        return write_request(begun, lot=lot.lot_code, lot_name=name, round_no=lot.round_no, bids=found)
+
+    def release(self, lot: LotState, data: bytes) -> ReleaseShares:
+        """Judge a trustee's release and keep its shares. Raises Refused, CeremonyFileRefused."""
+        release = Release.parse(data)
+        self._for_this(lot, release.head["lot"], release.head["round"])
+        _, appointed = lot_terms(lot)
+        number = release.trustee
+        set_sha256 = bytes.fromhex(release.head["set_sha256"])
+        command = ReleaseShares(release.head["ceremony"], number, set_sha256, hashlib.sha256(data).digest())
+        if not 1 <= number <= len(appointed.trustees) or not self._same(lot, command.ceremony, set_sha256):
+            return command  # the rules refuse it by name
+        if hashlib.sha256(release.certificate).digest() != appointed.trustees[number - 1].cert_sha256:
+            raise CeremonyFileRefused(why="other-signer", detail=f"trustee {number}")
+        live = self._of(lot)
+        shares = release.shares(live.private)
+        wrong, complaints = [], []
+        begun = lot.ceremony.begun
+        for one in begun.bids if begun else ():
+            if not one.manifest_sha256:
+                continue
+            share = shares.get(one.ref, b"")
+            with BidFile(self._blobs.open(one.file_sha256)) as bid:
+                if not share:
+                    complaints.append(one.ref)
+                elif not bid.share_fits(number, share):
+                    wrong.append(one.ref)
+        live.shares[command.file_sha256] = shares
+        return ReleaseShares(command.ceremony, number, set_sha256, command.file_sha256, tuple(wrong), tuple(complaints))
+
+    def half(self, lot: LotState, data: bytes) -> GiveHalf:
+        """Take a bidder's half. Raises Refused, CeremonyFileRefused. The rules judge whether its time has come."""
+        given = Half.parse(data)
+        self._for_this(lot, given.head["lot"], given.head["round"])
+        set_sha256 = bytes.fromhex(given.head["set_sha256"])
+        command = GiveHalf(given.head["ceremony"], given.ref, set_sha256, hashlib.sha256(data).digest())
+        if self._same(lot, command.ceremony, set_sha256):
+            live = self._of(lot)
+            live.halves[command.file_sha256] = given.half(live.private)
+        return command
+
+    def _for_this(self, lot: LotState, lot_code: str, round_no: int) -> None:
+        if (lot_code, round_no) != (lot.lot_code, lot.round_no):
+            raise CeremonyFileRefused(why="another-lot", detail=lot_code)
+
+    def _same(self, lot: LotState, number: int, set_sha256: bytes) -> bool:
+        begun = lot.ceremony.begun
+        return begun is not None and (begun.no, begun.set_sha256) == (number, set_sha256)
+
+    def try_seal(self, lot: LotState, ref: str, sha256: bytes) -> Tried:
+        """Try one seal with what is here, and say whose piece was wrong or missing. Raises Refused, BlobFault (the file)."""
+        live = self._of(lot)
+        _, appointed = lot_terms(lot)
+        try:
+            bid = self._bid(sha256)
+        except BidRefused as refused:  # judged when it came, or taken before it could be
+            return Tried(None, BIDDER, refused.code, blames=((BIDDER, "content-wrong"),))
+        counted = {one.trustee: live.shares[one.file_sha256] for one in lot.ceremony.released}
+        shares = {i: found[ref] for i, found in counted.items() if found.get(ref)}
+        given = lot.ceremony.half_of(ref)
+        half = live.halves[given.file_sha256] if given is not None else None
+        with bid:
+            got = unlock(
+                bid,
+                publics=tuple(one.key for one in appointed.trustees),
+                shares=shares,
+                complaints=frozenset(i for i, found in counted.items() if not found.get(ref)),
+                half=half,
+            )
+            told = tuple(sorted(shares.items())), half or b""
+            blames = tuple((one.party, one.why) for one in got.blames)
+            if got.key is None:
+                return _locked(lot, got, told, blames)
+            try:
+                content = self._unpack(bid, got.key, lot, ref)
+            except (BidRefused, Malformed, ContentUnfit):
+                return Tried(None, BIDDER, "content-wrong", *told, (*blames, (BIDDER, "content-wrong")))
+            return Tried(content, "", "", *told, blames)
+
+    def _unpack(self, bid: BidFile, key: bytes, lot: LotState, ref: str) -> BidContent:
+        path = self._blobs.scratch(secrets.token_hex(8))
+        try:
+            package = bid.open_package(key, path)
+            try:
+                content = content_of(package.content())
+                if (content.lot_code, content.round_no, content.ref) != (lot.lot_code, lot.round_no, ref):
+                    raise Malformed("bid.json", "names another lot, round or participant")
+                files = self._keep(package)
+            finally:
+                package.close()
+        finally:
+            path.unlink(missing_ok=True)
+        return BidContent(
+            lot_code=content.lot_code,
+            round_no=content.round_no,
+            ref=content.ref,
+            bidder_name=content.bidder_name,
+            uscc=content.uscc,
+            price_fen=content.price_fen,
+            price_words=content.price_words,
+            period_days=content.period_days,
+            quality=content.quality,
+            lines=content.lines,
+            files=files,
+        )
+
+    def _keep(self, package: Package) -> tuple[tuple[str, bytes], ...]:
+        kept = []
+        for one in package.files[1:]:
+            with self._blobs.incoming() as arriving:
+                for piece in package.chunks(one):
+                    arriving.write(piece)
+                kept.append((one.name, arriving.keep(bytes.fromhex(one.sha256))))
+        return tuple(kept)
+
+
+def _locked(
+    lot: LotState, got: Unlocked, told: tuple[tuple[tuple[int, bytes], ...], bytes], blames: tuple[tuple[str, str], ...]
+) -> Tried:
+    """Say why a seal did not break. The bidder answers for its own pieces only (20号令 31)."""
+    bidders = [why for party, why in blames if party == BIDDER]
+    if bidders:
+        return Tried(None, BIDDER, bidders[0], *told, blames)
+    _, appointed = lot_terms(lot)
+    if got.missing == "half":
+        return Tried(None, BIDDER, "half-missing", *told, (*blames, (BIDDER, "half-missing")))
+    silent = sorted({*range(1, len(appointed.trustees) + 1)} - {*lot.ceremony.released_by})
+    withheld = tuple((f"trustee-{i}", "withheld") for i in silent)
+    return Tried(None, "other", "shares-missing", *told, (*blames, *withheld))

@@ -3,13 +3,14 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 V := .venv/bin
 
-.PHONY: setup setup-dev setup-bench run test check fmt bench bench-backlog bench-files sim drills power fuzz line-drill sm2-judge lock clean vendor
+.PHONY: setup setup-dev setup-bench run test check fmt bench bench-backlog bench-files sim drills power fuzz line-drill sm2-judge draw-vectors lock clean vendor
 .DEFAULT_GOAL := help
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
 	@echo "make check         lint, types, contracts   make bench  speed against peers    make fmt   format"
 	@echo "make bench-backlog [N=n], make bench-files [MB=n]   memory over a long backlog; attachments"
 	@echo "make line-drill    a thin, flapping, half-open line for a quarter of an hour"
+	@echo "make draw-vectors [N=n]  n draws against a second implementation in another language"
 	@echo "make sim SEEDS=n [FIRST=k] [TRACE=1]         n courses of crashes, cuts and lies, each by its seed"
 
 setup: .venv/.setup-run
@@ -75,6 +76,10 @@ power: setup-dev
 # Damaged bytes into every decoder; a find is printed with its seed and bytes.
 fuzz: setup-dev
 	$(V)/python -m tests.fuzz.long_run $(or $(MINUTES),10) $(SEED)
+
+# The draw's second implementation (Node.js) over N whole draws and N coefficients.
+draw-vectors: setup-dev
+	$(V)/python -m tests.judges.draw_judge $(or $(N),10000)
 
 # A quarter of an hour: a thin, long, flapping, half-open line, and what it costs.
 line-drill: setup-dev

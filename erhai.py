@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "trust": ("node.cli_trust:cli_trust", "信任：节点证书与吊销名单 / node certificates and their revocation"),
     "log": ("node.cli_log:cli_log", "日志：查看、导出、核验、出证 / show, export, verify, prove"),
     "score": ("node.cli_score:cli_score", "计算价格分 / compute price scores"),
+    "draw": ("node.cli_draw:cli_draw", "抽取：核验公布的抽取证明 / verify a published draw"),
     "bid": ("node.cli_bid:cli_bid", "投标人工具：加密投标文件 / the bidder's tool"),
     "import": ("node.cli_exchange:cli_import", "导入 / import"),
 }

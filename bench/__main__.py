@@ -7,6 +7,9 @@ repeated and taken in turns with what it is compared with, because others may be
 import asyncio
 import datetime as dt
 import json
+import os
+import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -29,8 +32,10 @@ class Run:
 
     folder: Path
     quick: bool
+    rounds: int
     figures: dict[str, object] = field(default_factory=dict)
     commands: dict[str, dict[str, float]] = field(default_factory=dict)
+    loads: dict[str, tuple[float, float]] = field(default_factory=dict)  # of all programs of the machine, by part
 
     def scratch(self, name: str) -> Path:
         """Return a folder of its own for one part."""
@@ -41,7 +46,7 @@ class Run:
 
 def _commands(run: Run) -> None:
     say("acknowledged commands (ratio: to one 430-byte row a FULL transaction, same disk, same run)")
-    run.commands = asyncio.run(acknowledged(run.folder, 0.7 if run.quick else 2.0, 1 if run.quick else 3))
+    run.commands = asyncio.run(acknowledged(run.folder, 0.7 if run.quick else 2.0, run.rounds))
     for name, row in run.commands.items():
         say(
             f"  {name:24} {row['per_s']:9,.0f}/s  p50 {row['p50_ms']:6.2f} ms  p99 {row['p99_ms']:6.2f} ms  "
@@ -51,7 +56,7 @@ def _commands(run: Run) -> None:
 
 
 def _events(run: Run) -> None:
-    seconds, rounds = (0.5, 1) if run.quick else (2.0, 3)
+    seconds, rounds = (0.5 if run.quick else 2.0, run.rounds)
     run.figures["eventsourcing"] = beside.event_library(run.scratch("events"), run.commands, seconds, rounds)
 
 
@@ -68,18 +73,18 @@ def _catch_up(run: Run) -> None:
 
 
 def _documents(run: Run) -> None:
-    count, rounds = (5_000, 1) if run.quick else (20_000, 3)
-    run.figures["pouchdb"] = beside.documents(run.scratch("documents"), count, rounds)
+    count = 5_000 if run.quick else 20_000
+    run.figures["pouchdb"] = beside.documents(run.scratch("documents"), count, run.rounds)
 
 
 def _cut(run: Run) -> None:
     what = Outage("cut", 3.0 if run.quick else 12.0, 20_000 if run.quick else 100_000)
-    run.figures["link_cut"] = beside.back_again(run.scratch("cut"), what, 1 if run.quick else 3)
+    run.figures["link_cut"] = beside.back_again(run.scratch("cut"), what, run.rounds)
 
 
 def _restart(run: Run) -> None:
     what = Outage("restart", 1.0, 20_000 if run.quick else 100_000)
-    run.figures["receiver_restart"] = beside.back_again(run.scratch("restart"), what, 1 if run.quick else 3)
+    run.figures["receiver_restart"] = beside.back_again(run.scratch("restart"), what, run.rounds)
 
 
 def _losses(run: Run) -> None:
@@ -87,9 +92,9 @@ def _losses(run: Run) -> None:
 
 
 def _files(run: Run) -> None:
-    mib, shaped_mib, rounds = (64, 16, 1) if run.quick else (256, 64, 3)
-    say(f"attachments beside a plain HTTP PUT (median of {rounds}; 2 GB: make bench-files)")
-    run.figures["files"] = files.run(run.scratch("files"), mib, shaped_mib, rounds)
+    mib, shaped_mib = (64, 16) if run.quick else (256, 64)
+    say(f"attachments beside a plain HTTP PUT (median of {run.rounds}; 2 GB: make bench-files)")
+    run.figures["files"] = files.run(run.scratch("files"), mib, shaped_mib, run.rounds)
 
 
 def _backlog(run: Run) -> None:
@@ -123,24 +128,35 @@ PARTS: dict[str, Callable[[Run], None]] = {
 
 @click.command()
 @click.option("--quick", is_flag=True, help="smaller sizes, one round of each")
+@click.option("--rounds", type=click.IntRange(1, 99), default=None, help="of each figure: 3, with --quick 1")
 @click.option("--only", multiple=True, type=click.Choice(tuple(PARTS)), help="only these parts; may be given again")
 @click.option("--json", "as_json", is_flag=True, help="figures as JSON on the last line")
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), default=None, help="folder on the disk to measure"
 )
-def main(data: Path | None, only: tuple[str, ...], *, quick: bool, as_json: bool) -> None:
+def main(data: Path | None, only: tuple[str, ...], rounds: int | None, *, quick: bool, as_json: bool) -> None:
     """Measure and print."""
     say(f"machine: {machine()}; {psutil.virtual_memory().total // 2**30} GiB")
     with tempfile.TemporaryDirectory(dir=data, prefix="erhai-bench-") as scratch:
-        run = Run(Path(scratch), quick, {"machine": machine()})
+        run = Run(Path(scratch), quick, rounds or (1 if quick else 3), {"machine": machine()})
         for name, part in PARTS.items():
             if not only or name in only:
+                before = os.getloadavg()[0]
                 part(run)
+                after = os.getloadavg()[0]
+                say(f"  (load of the machine: {before:.1f} before, {after:.1f} after)")
+                run.loads[name] = (before, after)
+        run.figures["load"] = run.loads
     if as_json:
         print(json.dumps(run.figures))
 
 
+def _ended(_signal: int, _frame: object) -> None:
+    sys.exit(128 + signal.SIGTERM)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _ended)  # so that a run that is ended ends its peers
     # The writer threads of closed nodes are daemons; nothing else may keep the process.
     main(standalone_mode=False)
     leftover = [

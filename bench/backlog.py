@@ -30,6 +30,7 @@ class Sample:
     share: float
     sender_mib: float
     receiver_mib: float
+    wal_mib: float  # of the neighbour's database: it must be checkpointed while entries come
 
 
 def make_log(folder: Path, count: int) -> float:
@@ -51,7 +52,8 @@ async def measure(folder: Path, count: int) -> tuple[float, list[Sample]]:
             while True:
                 behind = sender.push.status.entries_behind
                 share = 1 - behind / count if behind else float(await sender.cosigned() == count)
-                samples.append(Sample(share, me.memory_info().rss / 2**20, receiver.rss_mib()))
+                wal_mib = (folder / "to" / "erhai.db-wal").stat().st_size / 2**20
+                samples.append(Sample(share, me.memory_info().rss / 2**20, receiver.rss_mib(), wal_mib))
                 await asyncio.sleep(_LOOK_S)
 
         began = time.monotonic()
@@ -95,13 +97,15 @@ def run(folder: Path, count: int) -> dict[str, object]:
         print(f"  RSS at {name:>4}: sender {one.sender_mib:5.0f} MiB, neighbour {one.receiver_mib:5.0f} MiB")
     most = (max(one.sender_mib for one in samples), max(one.receiver_mib for one in samples))
     print(f"  most at any time: sender {most[0]:.0f} MiB, neighbour {most[1]:.0f} MiB")
-    print("\n".join(chart(samples)), flush=True)
+    print("\n".join(chart(samples)))
+    print(f"  the neighbour's WAL never over {max(one.wal_mib for one in samples):.0f} MiB", flush=True)
     return {
         "entries": count,
         "seconds": took,
         "per_s": count / took,
         "rss_mib": {name: {"sender": one.sender_mib, "receiver": one.receiver_mib} for name, one in points.items()},
         "most_mib": {"sender": most[0], "receiver": most[1]},
+        "most_wal_mib": max(one.wal_mib for one in samples),
     }
 
 

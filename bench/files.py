@@ -73,7 +73,9 @@ async def ours(folder: Path, port: int, files: list[Wanted]) -> float:
     link = PeerLink(
         url=f"https://127.0.0.1:{port}", node="to", prefecture=PREFECTURE, context=node.keys.client_context()
     )
-    push = BlobPush(link, node.store, node.blobs, origin="files", now_ms=lambda: AT_MS, lacking=lacking, held=held)
+    push = BlobPush(
+        link, node.store, node.blobs, origin="files", now_ms=lambda: AT_MS, lacking=lacking, held=held, lost=held
+    )
     began = time.monotonic()
     task = asyncio.create_task(push.run())
     await whole.wait()

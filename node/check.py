@@ -12,6 +12,7 @@ from node import projection
 from node.personal import SCHEMA as PERSONAL_SCHEMA
 from node.views import custody as custody_view
 from node.views import log as log_view
+from sync.blobs import BlobFault, BlobStore
 from sync.checkpoint import open_checkpoint
 from sync.codec import decode
 from sync.log import LogFault, head, origins, size_of
@@ -24,7 +25,7 @@ from sync.tiles import WIDTH
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One thing that does not fit. `kind` is log (the evidence), file (pages of the database), rule (an entry that the
-    rules never let anybody record) or view (a derived table).
+    rules never let anybody record), view (a derived table) or attachment (a file that an entry names).
     """
 
     kind: str
@@ -44,7 +45,7 @@ class CheckResult:
     @property
     def log_damaged(self) -> bool:
         """Whether the evidence itself does not fit, or the file that holds it."""
-        return any(difference.kind != "view" for difference in self.differences)
+        return any(difference.kind not in {"view", "attachment"} for difference in self.differences)
 
 
 Progress = Callable[[str, int, int], None]
@@ -64,6 +65,19 @@ def check_file(db: apsw.Connection) -> list[Difference]:
     except _DAMAGE as error:
         rows = [str(error)]
     return [Difference("file", db.filename.rpartition("/")[2], row) for row in rows if row != "ok"]
+
+
+def check_files(named: list[tuple[bytes, int]], blobs: BlobStore, progress: Progress = _quiet) -> list[Difference]:
+    """Hash every file that an entry names again."""
+    found: list[Difference] = []
+    for number, (sha256, _size) in enumerate(named, start=1):
+        try:
+            blobs.check(sha256)
+        except BlobFault as fault:
+            why = f"{fault.why}; a running node fetches it from its peers" if fault.why != "io" else str(fault)
+            found.append(Difference("attachment", sha256.hex(), why))
+        progress("files", number, len(named))
+    return found
 
 
 def check_log(

@@ -2,19 +2,21 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 from rich.progress import Progress
 
 from node import projection
-from node.check import check, check_log
-from node.places import DATABASE, FENCE, KEYS, SETTINGS
+from node.check import check, check_files, check_log
+from node.places import BLOBS, DATABASE, FENCE, KEYS, SETTINGS
 from node.settings import SettingsFault, load_settings
 from node.start import make_tables
 from node.store import StoreFault, connect
 from node.successions import current, known_successions, log_keys
+from node.views import blobs as blobs_view
+from sync.blobs import BlobStore
 from sync.fence import Fence, FenceFault
 from sync.keys import KeyFault, load_public
 from sync.log import origins
@@ -49,7 +51,8 @@ def _require(data: Path) -> None:
 def cli_check(data: Path, *, as_json: bool) -> None:
     """由日志重算全部视图并与现有内容逐行比对；日志本身按散列和签名检查。
 
-    退出码 0 一致；3 视图不一致；4 日志受损。Exit 0 clean, 3 views differ, 4 log damaged.
+    退出码 0 一致；3 视图不一致，或记录所指的附件缺失、损坏；4 日志受损。Exit 0 clean, 3 views differ or files are missing or
+    damaged, 4 log damaged.
     """
     _require(data)
     try:
@@ -63,6 +66,9 @@ def cli_check(data: Path, *, as_json: bool) -> None:
                 vkeys,
                 lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
             )
+            if not result.log_damaged:
+                files = check_files(blobs_view.named(db), BlobStore(data / BLOBS, clear=False))
+                result = replace(result, differences=(*result.differences, *files))
     except (KeyFault, SettingsFault, StoreFault) as fault:
         click.echo(f"无法检查 / cannot check: {fault}", err=True)
         sys.exit(3)

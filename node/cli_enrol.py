@@ -2,8 +2,10 @@
 
 import datetime as dt
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from node import enrol as node_side
+from node.enrol_words import NO_PREFECTURE, REASONS, what_is_signed
 from node.places import KEYS, ROOM_KEY
 from node.trust import machine_ms
 from sync import enrolment
@@ -19,38 +22,10 @@ from sync.crl import CrlRefused
 from sync.enrolment import MAX_PAPER, EnrolRefused
 from sync.fence import FenceFault
 from sync.keys import KeyFault, load_identity
-from sync.office import Office
+from sync.office import Office, check_replacing
 from sync.tampered import Malformed
 
 T = TypeVar("T")
-REASONS = {
-    "token-malformed": "令牌应为二十四位数字",
-    "wrong-token": "令牌不符：听错、输错，或文件在途中被换过",
-    "token-expired": "令牌已过期，请在节点上重新申请",
-    "token-spent": "这份申请已经办过；每个令牌只用一次",
-    "from-the-future": "申请时间晚于本机时间，请核对两边时钟",
-    "bad-csr": "证书申请与节点或密钥不符",
-    "foreign-keys": "公钥名称与日志名称不符",
-    "bad-member": "节点信息不完整",
-    "other-prefecture": "申请的不是本上级",
-    "origin-taken": "该日志名称已登记给另一节点",
-    "two-officers": "须由两名不同的登记人员各自签署",
-    "officer-signature": "登记人员的签名不符",
-    "bad-officer": "登记人员编号或密钥不合格",
-    "no-such-officer": "没有这名登记人员",
-    "wrong-pin": "口令不符",
-    "short-pin": "口令至少六位",
-    "other-key": "不是用已登记的密钥签的；更换密钥须重新登记",
-    "not-enrolled": "该节点没有登记",
-    "revoked": "该节点已被吊销",
-    "acts-changed": "登记记录被改动或缺失，请立即报告",
-    "no-request": "本机没有待答复的申请",
-    "answers-another": "答复的不是本机这份申请",
-    "for-another": "这份文件是给别的节点的，或不是本机的密钥",
-    "foreign-ca": "不是本机信任的上级签发的",
-    "bad-ca": "签发机构的证书不能读取",
-    "goes-back": "比已安装的旧",
-}
 
 
 def run(work: Callable[[], T]) -> T:
@@ -80,9 +55,35 @@ def _read(path: Path) -> bytes:
         return file.read(MAX_PAPER + 1)
 
 
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
+@contextmanager
+def _output(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Open a new file before anything is recorded or asked, and leave none behind where nothing was written."""
+    if not path.absolute().parent.is_dir():
+        click.echo(f"{path.parent}: 没有这个文件夹，没有办理 / no such folder, nothing was done", err=True)
+        sys.exit(2)
+    try:
+        file = path.open("xb")
+    except FileExistsError:
+        click.echo(f"{path}: 已有这个文件，没有办理；请换一个文件名 / exists already, nothing was done", err=True)
+        sys.exit(2)
+    except OSError as fault:
+        click.echo(f"{path}: 不能写入，没有办理 / cannot be written, nothing was done: {fault.strerror}", err=True)
+        sys.exit(3)
+    written = False
+
+    def write(data: bytes) -> None:
+        nonlocal written
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        written = True
+
+    try:
+        with file:
+            yield write
+    finally:
+        if not written:
+            path.unlink(missing_ok=True)
 
 
 _AUTHORITY = click.option(
@@ -155,10 +156,11 @@ def request(
             url=url,
             now_ms=machine_ms(),
         )
-        _write(out, asked.paper)
+        write(asked.paper)
         return asked
 
-    asked = run(work)
+    with _output(out) as write:
+        asked = run(work)
     print_ = enrolment.fingerprint(asked.paper)
     if as_json:
         click.echo(json.dumps({"request": str(out), "token": asked.token, "fingerprint": print_}))
@@ -179,21 +181,38 @@ def request(
 @_AUTHORITY
 @_OFFICERS
 @_OUT
-def sign(*, paper: Path, authority: Path, officers: tuple[str, ...], out: Path) -> None:
-    """在上级签署：登记须两人和令牌；同一密钥的换发两者都不要。 Sign a request, or renew."""
+@click.option("--replace", "replacing", default="", help="要顶替的已登记节点 / the enrolled node that it replaces")
+def sign(*, paper: Path, authority: Path, officers: tuple[str, ...], out: Path, replacing: str) -> None:
+    """在上级签署：登记须两人和令牌；同一密钥的换发两者都不要。 Sign a request, or renew.
+
+    先显示将签署的全部内容，再由两人各输口令；同名节点已登记的须写 --replace。答复没有写成的，用同一份申请再办一次，得到
+    同一份答复。 It shows what is signed before the PINs; the same request again gets the same bundle.
+    """
     content = run(lambda: _read(paper))
-    if run(lambda: enrolment.is_renewal(content)):
-        bundle = run(lambda: Office(authority).renew(content, _now()))
-    else:
-        click.echo(
-            f"申请指纹 / fingerprint: {enrolment.groups(enrolment.fingerprint(content))}，请与节点读的核对", err=True
-        )
-        typed = click.prompt("令牌 / token", err=True)
-        office = run(lambda: Office(authority))
-        keys = _keys(office, officers)
-        bundle = run(lambda: office.enrol(content, enrolment.read_token(typed), keys, _now()))
-    run(lambda: _write(out, bundle))
+    with _output(out) as write:
+        if run(lambda: enrolment.is_renewal(content)):
+            node = run(lambda: enrolment.renewing_node(content))
+            click.echo(f"换发：节点 {node}，密钥和登记内容不变 / renewal of the key on the roster", err=True)
+            bundle = run(lambda: Office(authority).renew(content, _now()))
+        else:
+            bundle = _enrolled(content, authority, officers, replacing)
+        run(lambda: write(bundle))
     click.echo(f"已签署 / signed: {out}")
+
+
+def _enrolled(content: bytes, authority: Path, officers: tuple[str, ...], replacing: str) -> bytes:
+    print_ = enrolment.groups(enrolment.fingerprint(content))
+    click.echo(f"申请指纹 / fingerprint: {print_}，请与节点读的核对", err=True)
+    typed = click.prompt("令牌 / token", err=True)
+    office = run(lambda: Office(authority))
+    token = run(lambda: enrolment.read_token(typed))
+    wanted = run(lambda: office.wanted(content, token, _now()))
+    click.echo(what_is_signed(wanted), err=True)
+    if not wanted.signed_before:
+        run(lambda: check_replacing(wanted, replacing))
+    click.echo("两人各自核对以上内容，输入口令即为签署 / the PINs sign the above", err=True)
+    keys = _keys(office, officers)
+    return run(lambda: office.enrol(content, token, keys, _now(), replacing=replacing))
 
 
 def _keys(office: Office, officers: tuple[str, ...]) -> dict[str, Any]:
@@ -218,6 +237,8 @@ def accept(paper: Path, data: Path) -> None:
     bundle = run(lambda: node_side.accept(data, _read(paper), machine_ms()))
     click.echo(f"已安装 / installed: {bundle.node}，名册第 {bundle.number} 号，邻机和上级 {len(bundle.roster)} 个")
     click.echo('设置文件中写 roster = "keys/peers.toml"，运行中的节点须重新启动才采用新名册。')
+    if all(one.kind != "prefecture" for one in bundle.roster):
+        click.echo(NO_PREFECTURE)
     if not (data / ROOM_KEY).exists():
         click.echo(f"县级节点还须从同室另一节点复制开标室密钥 {ROOM_KEY}。")
 
@@ -227,7 +248,8 @@ def accept(paper: Path, data: Path) -> None:
 @_OUT
 def renew(data: Path, out: Path) -> None:
     """写出换发申请，用原密钥签名；线路不通时携带到上级办理。 Write a renewal to carry."""
-    run(lambda: _write(out, node_side.renewal(load_identity(data / KEYS), machine_ms())))
+    with _output(out) as write:
+        run(lambda: write(node_side.renewal(load_identity(data / KEYS), machine_ms())))
     click.echo(f"换发申请 / renewal: {out}；到上级用 erhai enrol sign 办理，带回后用 erhai enrol accept 安装")
 
 
@@ -239,7 +261,8 @@ def renew(data: Path, out: Path) -> None:
 @_OUT
 def bundle(node: str, authority: Path, out: Path) -> None:
     """为已登记的节点写出现时的名册和吊销名单。 Today's roster and list for an enrolled node."""
-    run(lambda: _write(out, Office(authority).bundle_for(node, _now())))
+    with _output(out) as write:
+        run(lambda: write(Office(authority).bundle_for(node, _now())))
     click.echo(f"已写出 / written: {out}")
 
 
@@ -253,9 +276,10 @@ def bundle(node: str, authority: Path, out: Path) -> None:
 @_OUT
 def revoke(node: str, authority: Path, officers: tuple[str, ...], out: Path) -> None:
     """吊销节点的证书，须两人；新名单写入文件，用 erhai trust crl 导入上级节点即向下传开。 Revoke a node."""
-    office = run(lambda: Office(authority))
-    keys = _keys(office, officers)
-    run(lambda: _write(out, office.revoke(node, keys, _now())))
+    with _output(out) as write:
+        office = run(lambda: Office(authority))
+        keys = _keys(office, officers)
+        run(lambda: write(office.revoke(node, keys, _now())))
     click.echo(f"已吊销 / revoked: {node}；名单 / list: {out}")
 
 
@@ -264,7 +288,8 @@ def revoke(node: str, authority: Path, officers: tuple[str, ...], out: Path) -> 
 @_OUT
 def crl(authority: Path, out: Path) -> None:
     """写出现时的吊销名单，三十天内有效。 Write today's revocation list."""
-    run(lambda: _write(out, Office(authority).crl(_now())))
+    with _output(out) as write:
+        run(lambda: write(Office(authority).crl(_now())))
     click.echo(f"已写出 / written: {out}")
 
 

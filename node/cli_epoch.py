@@ -20,6 +20,9 @@ from node.settings import Settings, SettingsFault, load_settings
 from node.store import StoreFault
 from sync.fence import FenceFault
 from sync.keys import KeyFault
+from sync.link import LinkFault
+from sync.log import LogFault
+from sync.tampered import Tampered
 
 _CAUSE_WORDS = {"restore": "恢复了旧备份", "damage": "日志受损", "replace": "更换主机、磁盘或密钥"}
 _WHY = {
@@ -72,7 +75,7 @@ def new(data: Path, persons: tuple[str, ...], cause: str, pins_fd: int | None, *
     except FenceFault as fault:
         click.echo(f"请先停止节点 / stop the node first: {fault}", err=True)
         sys.exit(3)
-    except (SettingsFault, KeyFault, StoreFault, NodeFault, CalendarFault) as fault:
+    except (SettingsFault, KeyFault, StoreFault, NodeFault, CalendarFault, LinkFault, LogFault, Tampered) as fault:
         click.echo(f"无法办理 / cannot be done: {fault}", err=True)
         sys.exit(3)
     click.echo(json.dumps(_facts(opened), ensure_ascii=False) if as_json else _words(opened, cause))
@@ -109,6 +112,8 @@ def _facts(opened: NewEpoch) -> dict[str, object]:
         "fence_size": proven.fence_size,
         "lost_at_most": proven.lost,
         "restored_from": proven.restored_from,
+        "peers_heard": proven.heard,
+        "set_aside": proven.aside,
         "receipt": opened.receipt.number,
     }
 
@@ -116,10 +121,15 @@ def _facts(opened: NewEpoch) -> dict[str, object]:
 def _words(opened: NewEpoch, cause: str) -> str:
     proven = opened.proven
     lost = "不明（栅栏文件已丢失）" if proven.lost < 0 else f"至多 {proven.lost} 条"
+    heard = (
+        "、".join(proven.heard) or "无，未能核对别处是否另有已存证的记录 / nobody: what others witnessed is not known"
+    )
+    aside = f"  另存、不再计入：本机另一分支的 {proven.aside} 条，回执作废，须逐条补办\n" if proven.aside else ""
     return (
         f"已开启新纪元 / new epoch: {opened.origin}\n"
         f"  原日志 {opened.old_origin} 封存于第 {proven.size} 条之后，原因：{_CAUSE_WORDS[cause]}\n"
-        f"  可能缺失：{lost}\n"
+        f"  可能缺失：{lost}\n{aside}"
+        f"  已核对 / checked with: {heard}\n"
         f"  继承记录 / succession record: {opened.receipt.number}\n"
         "  启动节点后，邻机和上级凭本机证书签署的继承声明自动接受新日志。"
     )

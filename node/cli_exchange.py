@@ -16,6 +16,7 @@ import click
 
 from node import control
 from node.calendars import CalendarFault
+from node.cli_experts import cli_experts
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
 from node.exchange.ocds import ImportPlan, PlannedImport, plan_import
@@ -94,7 +95,10 @@ class Recorded:
 
 @click.group("import")
 def cli_import() -> None:
-    """导入其他系统公开的标段 / take in lots that other systems published."""
+    """导入其他系统公开的标段、专家库快照 / take in lots that other systems published, the expert bank's snapshot."""
+
+
+cli_import.add_command(cli_experts)
 
 
 @cli_import.command("ocds")

@@ -2,11 +2,12 @@
 
 A verb that writes goes through the live node; where none runs, it opens the data folder itself, which takes the fence's
 lock. One request a connection, one JSON line each way: {"stream", "command", "fields", "command_id", "actor"}; bytes are
-written {"hex": …}. Before the answer to {"courier": folder} come lines {"progress": [what, done, of how many]}. Only commands that are listed here by their class name are accepted.
+written {"hex": …}. {"experts": path, "sha256", "taken_at_ms"} has the node read a bank's snapshot itself. Before the answer to {"courier": folder} come lines {"progress": [what, done, of how many]}. Only commands that are listed here by their class name are accepted.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -18,7 +19,9 @@ from node.courier import import_stick
 from node.domain import custody, imported, incident, lot, review, sheet, wire
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Actor, Role
+from node.drawing import Drawings
 from node.node import Node
+from node.receipts import Receipt
 from node.recorder import NodeFault
 from node.settings import load_settings
 from node.start import open_asking
@@ -69,15 +72,28 @@ async def _courier(node: Node, folder: str, tell: Tell) -> dict[str, Any]:
         return {"fault": str(fault)}
 
 
+async def _experts(node: Node, request: dict[str, Any], command_id: bytes, actor: Actor) -> Receipt:
+    """Import the bank's snapshot that lies at a path, if it is still the one that was looked at."""
+    try:
+        body = await asyncio.to_thread(Path(request["experts"]).read_bytes)
+    except OSError as error:
+        raise NodeFault(f"cannot read the snapshot: {error.strerror}", "let the node's account read the file") from None
+    if hashlib.sha256(body).hexdigest() != request["sha256"]:
+        raise NodeFault("the snapshot was changed meanwhile", "import it again")
+    return await Drawings(node).import_bank(body, int(request["taken_at_ms"]), command_id=command_id, actor=actor)
+
+
 async def _answer(node: Node, request: dict[str, Any], tell: Tell = lambda _line: None) -> dict[str, Any]:
     if "courier" in request:
         return await _courier(node, str(request["courier"]), tell)
     try:
-        kind = _COMMANDS[request["command"]]
-        command = wire.from_plain(kind, _from_json(request["fields"]))
         actor = Actor(request["actor"]["person"], Role(request["actor"]["role"]), request["actor"].get("seat", ""))
         command_id = bytes.fromhex(request["command_id"])
-        receipt = await node.submit(request["stream"], command, command_id=command_id, actor=actor)
+        if "experts" in request:
+            receipt = await _experts(node, request, command_id, actor)
+        else:
+            command = wire.from_plain(_COMMANDS[request["command"]], _from_json(request["fields"]))
+            receipt = await node.submit(request["stream"], command, command_id=command_id, actor=actor)
     except NotWitnessed as alone:
         return {
             "receipt": alone.receipt.number,
@@ -143,10 +159,19 @@ async def submit(data: Path, stream: str, command: Any, actor: Actor) -> dict[st
 
     Raises Refused; NodeFault, StoreFault, FenceFault and the like where it cannot be recorded now.
     """
+    request = {"stream": stream, "command": type(command).__name__, "fields": _to_json(wire.to_plain(command))}
+    return await _submitted(data, request, actor)
+
+
+async def import_experts(data: Path, file: Path, sha256: bytes, taken_at_ms: int, actor: Actor) -> dict[str, Any]:
+    """Have the node import a bank's snapshot. Returns and raises what `submit` does."""
+    request = {"experts": str(file), "sha256": sha256.hex(), "taken_at_ms": taken_at_ms}
+    return await _submitted(data, request, actor)
+
+
+async def _submitted(data: Path, asked: dict[str, Any], actor: Actor) -> dict[str, Any]:
     request = {
-        "stream": stream,
-        "command": type(command).__name__,
-        "fields": _to_json(wire.to_plain(command)),
+        **asked,
         "command_id": secrets.token_bytes(16).hex(),
         "actor": {"person": actor.person, "role": str(actor.role), "seat": actor.seat},
     }

@@ -28,6 +28,7 @@ from node.domain.wire import Unrecognised
 from node.node import Node
 from node.receipts import Receipt
 from node.settings import Settings
+from node.successions import known_successions
 from node.views import custody as custody_view
 from node.views import log as log_view
 from sync.codec import decode
@@ -62,13 +63,23 @@ def node_of(settings: Settings, origin: str) -> str:
     return known.get(name_base(origin), "") if origin else ""
 
 
-def statement_of(held_size: int, signed_size: int, last_at_ms: int) -> str:
-    """Return the plain statement of what is known to be missing of a log."""
+def closed_short(db: apsw.Connection, origin: str) -> str:
+    """Return what may be missing of the closed logs of the node whose log this is, in words; "" where nothing is."""
+    return "；".join(
+        f"日志 {one.old_origin} 封存时" + (f"至多缺失 {one.lost} 条" if one.lost > 0 else "缺失多少不明")
+        for one in known_successions(db)
+        if name_base(one.old_origin) == name_base(origin) and one.lost
+    )
+
+
+def statement_of(held_size: int, signed_size: int, last_at_ms: int, closed: str = "") -> str:
+    """Return the plain statement of what is known to be missing of a log; `closed` is `closed_short` of it."""
     if held_size == 0:
-        return "本机没有收到对方的任何记录；对方是否写过记录，无从得知。"
+        return "本机没有收到对方的任何记录；对方是否写过记录，无从得知。" + (f"已知{closed}。" if closed else "")
     last = moment_text(last_at_ms)
     missing = signed_size - held_size
-    known = f"已知其签署过 {signed_size} 条，缺 {missing} 条" if missing > 0 else "没有已知的缺失"
+    found = ([f"已知其签署过 {signed_size} 条，缺 {missing} 条"] if missing > 0 else []) + ([closed] if closed else [])
+    known = "；".join(found) or "没有已知的缺失"
     return f"已收到对方记录 {held_size} 条，最后一条记于 {last}；{known}。此后对方是否另有未送达的记录，无从得知。"
 
 
@@ -84,6 +95,7 @@ def standing(db: apsw.Connection, settings: Settings, lot_code: str, state: LotS
                 moved[peer.name] = len(found)
     other = chain.owner if node != settings.node else ""
     held, signed, last = _known_of(db, other) if other else (0, 0, 0)
+    closed = closed_short(db, chain.owner) if chain.owner else ""
     return Standing(
         lot_code=lot_code,
         owner_node=node or chain.owner,
@@ -96,7 +108,7 @@ def standing(db: apsw.Connection, settings: Settings, lot_code: str, state: LotS
         held_size=held,
         signed_size=signed,
         last_at_ms=last,
-        statement=statement_of(held, signed, last) if other else "",
+        statement=statement_of(held, signed, last, closed) if other else f"本机{closed}。" if closed else "",
         movable=tuple(sorted(moved.items())),
         tail=tuple(custody_view.tails_of_lot(db, lot_code)),
     )
@@ -163,7 +175,7 @@ async def take(
             moved=moved,
             held_size=held,
             signed_size=signed,
-            statement=statement_of(held, signed, last),
+            statement=statement_of(held, signed, last, closed_short(db, source) if source else ""),
             reason=reason,
             second=second,
         )

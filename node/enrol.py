@@ -52,6 +52,7 @@ def request(
     """
     if (data / KEYS).exists():
         raise KeyFault(str(data / KEYS), "exists", "this node is enrolled; to replace its keys move the folder away")
+    enrolment.check_names(prefecture, node, origin)
     folder = data / ENROLLING
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)

@@ -7,12 +7,12 @@ a signed statement at the first push (sync/succession.py).
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apsw
 
 from node import projection
-from node.ask_peers import PeerAnswer, ask_peers
+from node.ask_peers import PeerAnswer, ask_peers, link_to
 from node.domain.duties import DUTIES
 from node.domain.epoch import ROLES, OpenEpoch
 from node.domain.refused import Refused
@@ -28,10 +28,12 @@ from node.settings import Settings
 from node.start import open_asking
 from node.trust import machine_ms
 from sync.fence import UNPROVEN, Fence
-from sync.heal import look
+from sync.heal import Target, heal, look
 from sync.keys import load_identity
 from sync.log import instance_id, origins, read_bodies
 from sync.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from sync.overtaken import contains
+from sync.reader import LogReader
 from sync.succession import Statement, keep_succession, seal_envelope
 
 
@@ -47,6 +49,8 @@ class Proven:
     lost: int
     restored_from: str
     whole: bool  # every entry here still has the bytes that were signed
+    heard: tuple[str, ...] = ()  # peers that were asked and answered
+    aside: int = 0  # entries of a second history under the same key, set aside because a peer had witnessed the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,12 @@ async def open_epoch(settings: Settings, persons: tuple[Shown, Shown], cause: st
         if node.stopped is None and cause != "replace":
             raise Refused("epoch-not-needed", rule="heal-before-succession", value=node.settings.origin)
         answers = await ask_peers(node.settings, node.keys)
-        proven = await _proven(node, answers)
+        aside = await _follow_witnesses(node, answers)
+        proven = replace(
+            await _proven(node, answers),
+            aside=aside,
+            heard=tuple(answer.peer.name for answer in answers if answer.reached),
+        )
         new = await _begin(node, proven, cause, first.actor, f"{second.role}:{second.no}")
     finally:
         await node.close()
@@ -93,6 +102,46 @@ def _persons(settings: Settings, shown: tuple[Shown, Shown]) -> tuple[Person, Pe
                 facts=(("command", OpenEpoch.__name__),),
             )
     return first, second
+
+
+async def _follow_witnesses(node: Node, answers: tuple[PeerAnswer, ...]) -> int:
+    """Where this key has signed two histories, stand on the one that a peer holds and has cosigned: its receipts are known to
+    others. The other one is set aside entry by entry; returns how many entries that are. Raises LinkFault, LogFault.
+    """
+    vkey = node.keys.log_signer.vkey
+    local = await look(node.store, vkey, lambda _what, _done, _all: None)
+    if not local.whole:
+        return 0
+    for answer in sorted(answers, key=lambda one: 0 if one.opened is None else -one.opened.checkpoint.size):
+        opened = answer.opened
+        if opened is None or await node.read(lambda db, at=opened.checkpoint: contains(db, at)):  # type: ignore[misc]
+            continue
+        link = link_to(answer.peer, node.keys)
+        try:
+            healed = await heal(
+                node.store,
+                Target(opened.checkpoint, answer.own_note, answer.peer.name),
+                LogReader(link, vkey.name),
+                vkey=vkey,
+                cause="forked",
+                now_ms=lambda: node.clock.now().at_ms,
+                settled=lambda db, _healed: _begin_again(db, node.recorder),
+                give_up_own=True,
+            )
+        finally:
+            await link.close()
+        return healed.set_aside
+    return 0
+
+
+def _begin_again(db: apsw.Connection, recorder: Recorder) -> None:
+    """Derive every view anew, after entries were replaced."""
+    projection.drop_views(db)
+    for origin in origins(db):
+        projection.begin_again(db, origin, 0)
+        while recorder.follow(db, origin):
+            continue
+    recorder.forget()
 
 
 async def _proven(node: Node, answers: tuple[PeerAnswer, ...]) -> Proven:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import apsw
 
 from node import personal, sealing
+from node.attachments import Attachments, away
 from node.bid_file import open_bid
 from node.clock import Clock
 from node.domain import bond as bond_rules
@@ -109,6 +110,7 @@ class Node:
         self.trust_alarms: tuple[Alarm, ...] = ()
         self.strangers: tuple[str, ...] = ()  # names announced on the room's network that are no peers of this node
         self.witness = Witness(settings, store)
+        self.attachments = Attachments(store, blobs)
         self.awaited = Awaited({})
         self._room_key = room_key
         self._evaluating = Evaluating(settings, recorder, keys)
@@ -220,11 +222,14 @@ class Node:
 
         return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, facts, identity)
 
-    async def open_bid(self, lot_code: str, ref: str, *, command_id: bytes, actor: Actor) -> Receipt:
+    async def open_bid(
+        self, lot_code: str, ref: str, *, command_id: bytes, actor: Actor, lost: bool = False
+    ) -> Receipt:
         """Open one bid's seal and record the outcome, with whose fault a failure was.
 
-        Stored bytes that no longer have the receipted digest, or no room key: the platform's fault. Bytes as receipted
-        that do not open, or hold no bid for this lot, round and participant: the bidder's.
+        Refused (file-away) while the receipted file is not here as it was: it is fetched from those who hold it. `lost`: two
+        persons have found that nobody does; that, and no room key, is the platform's fault. Bytes as receipted that do not
+        open, or hold no bid for this lot, round and participant: the bidder's.
         """
 
         def prepare(db: apsw.Connection) -> OpenBid:
@@ -232,18 +237,23 @@ class Node:
             held = lot.bidding.of(ref)
             if held is None:
                 raise Refused("unknown-bid", rule="opened-bids-were-received", value=ref)
-            content, fault, reason = self._unsealed(lot, ref, held.sha256)
+            try:
+                content, fault, reason = self._unsealed(lot, ref, held.sha256)
+            except BlobFault as fault_of_file:
+                self.attachments.missing[held.sha256] = held.size
+                if not lost:
+                    raise away(db, held.sha256) from fault_of_file
+                content, fault, reason = None, "platform", "stored-file-damaged"
             return OpenBid(ref, content, self._bond_facts(lot, ref), fault, reason)
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, "open", ref)
+        return await self.record_prepared(
+            lot_stream(lot_code), prepare, command_id, actor, "open", ref, *(("lost",) if lost else ())
+        )
 
     def _unsealed(self, lot: LotState, ref: str, sha256: bytes) -> tuple[BidContent | None, str, str]:
         if self._room_key is None:
             return None, "platform", "no-room-key"
-        try:
-            sealed = self.blobs.get(sha256)
-        except BlobFault:
-            return None, "platform", "stored-file-damaged"
+        sealed = self.attachments.have(sha256)
         try:
             content = open_bid(sealed, self._room_key, lot_code=lot.lot_code, round_no=lot.round_no, ref=ref)
         except SealFault as error:
@@ -281,17 +291,24 @@ class Node:
         return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, kind, text, who)
 
     async def form_committee(
-        self, lot_code: str, how: str, members: tuple[MemberIdentity, ...], *, command_id: bytes, actor: Actor
+        self,
+        lot_code: str,
+        how: str,
+        members: tuple[MemberIdentity, ...],
+        reason: str = "",
+        *,
+        command_id: bytes,
+        actor: Actor,
     ) -> Receipt:
-        """Enter the committee; names are sealed to the room and kept erasable."""
-        bound = [self._bind_member(lot_code, member) for member in members]
+        """Name the committee of a special project (ZB 37); names are sealed to the room and kept erasable."""
+        bound = [self.bind_member(lot_code, member) for member in members]
 
         def prepare(db: apsw.Connection) -> FormCommittee:
             for _member, data in bound:
                 personal.keep(db, data, self._room().seal)
-            return FormCommittee(how, tuple(member for member, _ in bound))
+            return FormCommittee(how, tuple(member for member, _ in bound), reason)
 
-        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, how, members)
+        return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, how, members, reason)
 
     async def replace_member(
         self,
@@ -305,7 +322,7 @@ class Node:
         actor: Actor,
     ) -> Receipt:
         """Replace a member; the successor's name is sealed like the others'."""
-        member, data = self._bind_member(lot_code, successor)
+        member, data = self.bind_member(lot_code, successor)
 
         def prepare(db: apsw.Connection) -> ReplaceMember:
             personal.keep(db, data, self._room().seal)
@@ -313,7 +330,8 @@ class Node:
 
         return await self.record_prepared(lot_stream(lot_code), prepare, command_id, actor, no, reason, text, successor)
 
-    def _bind_member(self, lot_code: str, who: MemberIdentity) -> tuple[Member, personal.Personal]:
+    def bind_member(self, lot_code: str, who: MemberIdentity) -> tuple[Member, personal.Personal]:
+        """Return a member with the data behind it, sealed but not kept yet."""
         data = personal.bind("expert", (who.name, who.id_no, who.phone, who.employer))
         sealed = self._room().seal(personal.packed(data), f"erhai-member-v1\n{lot_code}\n{who.no}\n".encode())
         member = Member(
@@ -440,6 +458,11 @@ class Node:
             report_sha256,
             silent,
         )
+
+    @property
+    def room(self) -> RoomKey:
+        """The room key. Raises NodeFault where this node holds none."""
+        return self._room()
 
     def _room(self) -> RoomKey:
         if self._room_key is None:

@@ -17,6 +17,7 @@ from node.domain.values import Recorded
 from node.successions import known_successions
 from node.views import blobs as blobs_view
 from node.views import custody as custody_view
+from node.views import drawing as drawing_view
 from node.views import incident as incident_view
 from node.views import log as log_view
 from node.views import project as project_view
@@ -28,7 +29,7 @@ from sync.log import origins, read_entry, read_sound, size_of
 from sync.merkle import leaf_hash
 from sync.succession import epoch_of, predecessor_of
 
-_VIEWS = (log_view, blobs_view, custody_view, project_view, incident_view, review_view)
+_VIEWS = (log_view, blobs_view, custody_view, project_view, incident_view, review_view, drawing_view)
 VIEW_TABLES: tuple[str, ...] = tuple(name for view in _VIEWS for name in view.NAMES)
 VIEW_SCHEMA = "\n".join(view.TABLES for view in _VIEWS)
 CURSOR_SCHEMA = """
@@ -65,6 +66,7 @@ def take(db: apsw.Connection, entry: Entry, events: tuple[Any, ...]) -> frozense
     moved = custody_view.project(db, entry, events)
     incident_view.project(db, entry, events)
     review_view.project(db, entry, events)
+    drawing_view.project(db, entry, events)
     return moved | {entry.stream}
 
 

@@ -46,6 +46,14 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class TrusteeKey:
+    """Who holds escrowed shares of a draw's nonces (受托人): five of different bodies, three of whom open; [[trustee]]."""
+
+    name: str  # the body: 县司法局
+    public: str  # hex X25519 public key, as `erhai draw trustee-key` prints it
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
     """Where a database is copied to all the time, for the case that this disk is lost (备份副本); one for each database."""
 
@@ -86,6 +94,7 @@ class Settings:
     witness: str = ""  # required | preferred; empty: required in a county room with a neighbour
     disk_floor_mib: int = 256  # below this much free disk nothing is mirrored for others; own records go on
     replicas: tuple[Replica, ...] = ()  # [[replica]]
+    trustees: tuple[TrusteeKey, ...] = ()  # [[trustee]]
     roster: Path | None = (
         None  # peers as `erhai enrol accept` wrote them; a [[peers]] of the same name above counts instead
     )
@@ -121,7 +130,7 @@ _PORTS = {"pages_port", "sync_port"}
 _SIZES = {"disk_floor_mib"}
 _PATHS = {"data", "calendar", "people", "demo_clock", "roster", "authority"}
 _REQUIRED = {"role", "node", "origin", "data", "pages_port", "sync_port", "centre_name", "room_name"}
-_KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "discover", "replica"}
+_KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "discover", "replica", "trustee"}
 _PEER_TEXT = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public"}
 _PINS = {"tls_public", "tls_backup"}
 _PEER_KEYS = _PEER_TEXT | _PINS | {"cap_kbit_s"}
@@ -209,6 +218,25 @@ def _replicas(tables: Any, base: Path) -> tuple[Replica, ...]:
     return found
 
 
+def _trustees(tables: Any) -> tuple[TrusteeKey, ...]:
+    if not isinstance(tables, list):
+        raise SettingsFault("trustee", "must be a list of tables")
+    found = []
+    for index, table in enumerate(tables):
+        where = f"trustee[{index}]"
+        if not isinstance(table, dict) or set(table) != {"name", "public"}:
+            raise SettingsFault(where, "must be a table of name and public")
+        if not isinstance(table["name"], str) or not table["name"].strip():
+            raise SettingsFault(f"{where}.name", "must be text")
+        if not isinstance(table["public"], str) or not _KEY_HEX.fullmatch(table["public"]):
+            raise SettingsFault(f"{where}.public", "must be 64 lower-case hex digits")
+        found.append(TrusteeKey(table["name"], table["public"]))
+    for what in ("name", "public"):
+        if len({getattr(one, what) for one in found}) != len(found):
+            raise SettingsFault("trustee", f"two trustees have one {what}")
+    return tuple(found)
+
+
 def parse_settings(text: str, base: Path) -> Settings:
     """Return the settings of a TOML text; relative paths are taken from `base`. Raises SettingsFault."""
     try:
@@ -260,6 +288,7 @@ def parse_settings(text: str, base: Path) -> Settings:
     values["peers"] += _rostered(values, {peer.name for peer in values["peers"]})
     if values.get("authority") and values["role"] != "prefecture":
         raise SettingsFault("authority", "is allowed only with role = prefecture")
+    values["trustees"] = _trustees(table.get("trustee", []))
     values["replicas"] = _replicas(table.get("replica", []), base)
     return Settings(**values)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from node import personal, projection
+from node import expert_bank, personal, projection
 from node.ask_peers import seen_by_peers
 from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
@@ -57,6 +57,7 @@ def make_tables(db: apsw.Connection) -> None:
     """Make every table that is not there yet."""
     db.execute(LOG_SCHEMA)
     db.execute(personal.SCHEMA)
+    db.execute(expert_bank.SCHEMA)
     db.execute(DIGEST_SCHEMA)
     db.execute(REACH_SCHEMA)
     db.execute(projection.VIEW_SCHEMA)

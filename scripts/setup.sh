@@ -14,9 +14,12 @@ need libpangoft2-1.0-0
 need libharfbuzz-subset0
 need fonts-noto-cjk
 command -v npm >/dev/null 2>&1 || need npm
-# Judges of certificates and signatures, and a software token; a machine without them skips those tests and says so.
+# Judges of certificates, shares and signatures, and a software token; a machine without them skips those tests and says so.
 if [ "$what" = dev ]; then
+  command -v node >/dev/null 2>&1 || need nodejs
   need chromium
+  need openssl
+  need ssss
   need softhsm2
   need libbcprov-java
   need libbcpkix-java

@@ -153,6 +153,16 @@ class BlobStore:
         if found.digest() != sha256:
             raise BlobFault(sha256.hex(), "damaged", "the stored bytes have another hash")
 
+    def set_aside(self, sha256: bytes) -> Path:
+        """Move a damaged blob out of its place, as it is, so that a whole one can come into it. Raises BlobFault (io)."""
+        target = self.folder / "damaged" / sha256.hex()
+        try:
+            target.parent.mkdir(exist_ok=True, mode=0o700)
+            self.path(sha256).replace(target)
+        except OSError as error:
+            raise BlobFault(sha256.hex(), "io", str(error)) from error
+        return target
+
 
 def _fsync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

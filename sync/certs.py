@@ -17,12 +17,22 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sync.standing import Reach, Ruling
 
+UNREADABLE = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
+"""What reading somebody's certificate, request or list may raise; most of them are no ValueError."""
 LEAF_DAYS = 90
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME: the judge does it, by pinned key
 CA_DAYS = 3_650
@@ -152,9 +162,19 @@ def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
     return Authority(text.removesuffix(" node CA"), certificate, key)
 
 
+def is_node_code(text: str) -> bool:
+    """Return whether a text can name a node in a certificate: a-z, 0-9 and hyphens inside, at most 63."""
+    return _NODE.fullmatch(text) is not None
+
+
+def is_domain(text: str) -> bool:
+    """Return whether a text can name a prefecture: a lower-case domain."""
+    return _DOMAIN.fullmatch(text) is not None
+
+
 def issue_leaf(authority: Authority, *, node: str, public: Ed25519PublicKey, now: dt.datetime) -> bytes:
     """Return a node's certificate as PEM: client and server, 90 days, named by SPIFFE URI; localhost for loopback."""
-    if not _NODE.fullmatch(node):
+    if not is_node_code(node):
         raise CertFault("node", f"{node!r} is not a node code: a-z, 0-9 and hyphens, at most 63")
     certificate = (
         x509.CertificateBuilder()

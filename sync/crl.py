@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sync.certs import Authority
+from sync.certs import UNREADABLE, Authority
 from sync.standing import Crl
 
 MAX_CRL = 1024 * 1024
@@ -48,7 +47,7 @@ def open_crl(data: bytes, ca_pem: bytes) -> Crl:
         after = crl.next_update_utc
     except x509.ExtensionNotFound as error:
         raise CrlRefused("no-number", str(error)) from error
-    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise CrlRefused("malformed", str(error)) from error
     if after is None:
         raise CrlRefused("malformed", "no nextUpdate")

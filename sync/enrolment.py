@@ -12,6 +12,7 @@ bits: the file alone does not let anybody try tokens to an end.
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import astuple, dataclass, fields
 from typing import Any
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
+from sync.certs import UNREADABLE, is_domain, is_node_code
 from sync.codec import pack, unpack
 from sync.keys import name_base
 from sync.note import VerifierKey
@@ -31,6 +33,7 @@ MAX_PAPER = 1024 * 1024
 TOKEN_HOURS = 24
 _REQUEST, _ACT, _BUNDLE, _RENEWAL = (f"erhai {word} v1" for word in ("enrol-request", "act", "bundle", "renewal"))
 _DIGITS = "〇一二三四五六七八九"
+_FIRST_LOG = re.compile(r"[^\s/+]+(/[^\s/+]+)*/e1")
 KINDS = ("enrol", "renew", "revoke")
 
 
@@ -169,9 +172,20 @@ def open_request(paper: bytes, token: str, now_ms: int | None) -> Request:
             raise EnrolRefused("token-expired", str(request.expires_ms))
         if request.made_ms > now_ms + 3_600_000:
             raise EnrolRefused("from-the-future", str(request.made_ms))
+        check_names(request.prefecture, request.member.node, request.member.origin)
     check_member(request.member)
     csr_key(request)
     return request
+
+
+def check_names(prefecture: str, node: str, origin: str) -> None:
+    """Refuse names that no certificate or first log can have. Raises EnrolRefused."""
+    if not is_node_code(node):
+        raise EnrolRefused("bad-node", repr(node))
+    if not is_domain(prefecture):
+        raise EnrolRefused("bad-prefecture", repr(prefecture))
+    if not _FIRST_LOG.fullmatch(origin):
+        raise EnrolRefused("bad-origin", repr(origin))
 
 
 def csr_key(request: Request) -> Ed25519PublicKey:
@@ -180,7 +194,7 @@ def csr_key(request: Request) -> Ed25519PublicKey:
         csr = x509.load_der_x509_csr(request.csr)
         key, valid = csr.public_key(), csr.is_signature_valid
         names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise EnrolRefused("bad-csr", str(error)) from error
     member = request.member
     if not isinstance(key, Ed25519PublicKey) or not valid:
@@ -282,7 +296,7 @@ def open_bundle(paper: bytes, *, ca: bytes = b"", token: str = "") -> Bundle:
     bundle = Bundle(*_typed(Bundle, (*raw[:7], members, raw[8])))
     try:
         authorities = x509.load_pem_x509_certificates(ca or bundle.ca)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise EnrolRefused("bad-ca", str(error)) from error
     for authority in authorities:
         key = authority.public_key()

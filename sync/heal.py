@@ -144,12 +144,14 @@ async def heal(
     now_ms: Callable[[], int],
     settled: Callable[[apsw.Connection, Healed], None],
     progress: Progress = lambda _what, _done, _all: None,
+    give_up_own: bool = False,
 ) -> Healed:
     """Bring the own log to `target`, and beyond it as far as whole local entries lead to the own checkpoint.
 
     Without a reader the bytes here must have the target's root already: then only the tree is made anew. `settled` runs
     inside the transaction that settles. Raises LinkFault, LogFault; Tampered (two-branches) where the own key has signed two
-    histories, and nothing is changed then.
+    histories, and nothing is changed then. `give_up_own`: persons have decided for the target's history; what stands here
+    beside it is set aside, whole.
     """
     local = await look(db, vkey, progress)
     if reader is not None:
@@ -157,7 +159,7 @@ async def heal(
         await _stage(db, planned, reader, progress)
 
     def job(conn: apsw.Connection) -> Healed:
-        healed = _settle(conn, target, local, cause, now_ms())
+        healed = _settle(conn, target, local, cause, now_ms(), give_up_own=give_up_own)
         settled(conn, healed)
         return healed
 
@@ -214,7 +216,7 @@ def _keep(db: apsw.Connection, log_id: int, start: int, entries: Sequence[bytes]
     db.executemany("INSERT OR REPLACE INTO healing (log_id, seq, leaf, body) VALUES (?, ?, ?, ?)", rows)
 
 
-def _settle(db: apsw.Connection, target: Target, local: Local, cause: str, at_ms: int) -> Healed:
+def _settle(db: apsw.Connection, target: Target, local: Local, cause: str, at_ms: int, *, give_up_own: bool) -> Healed:
     origin = target.checkpoint.origin
     log = open_log(db, origin)
     fetched = _one(
@@ -235,7 +237,7 @@ def _settle(db: apsw.Connection, target: Target, local: Local, cause: str, at_ms
         (log.log_id,),
     )
     db.execute("DELETE FROM healing WHERE log_id = ?", (log.log_id,))
-    size, note = _end(db, log, target, local)
+    size, note = (target.checkpoint.size, target.note) if give_up_own else _end(db, log, target, local)
     db.execute(
         "INSERT INTO set_aside (origin, seq, leaf, body, at_ms)"
         " SELECT ?, seq, leaf, body, ? FROM entries WHERE log_id = ? AND seq >= ?",
@@ -243,7 +245,8 @@ def _settle(db: apsw.Connection, target: Target, local: Local, cause: str, at_ms
     )
     db.execute("DELETE FROM entries WHERE log_id = ? AND seq >= ?", (log.log_id, size))
     log.make_tree_anew()
-    for known in (target.checkpoint, *((local.signed,) if local.signed is not None else ())):
+    own = () if local.signed is None or give_up_own else (local.signed,)
+    for known in (target.checkpoint, *own):
         if known.size <= log.size and tree_root(TableHashes(db, origin), known.size) != known.root:
             raise Tampered(
                 Problem.TWO_BRANCHES,

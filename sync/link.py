@@ -179,8 +179,10 @@ class PeerLink:
 
     async def drained(self, given: int) -> None:
         """Return when `given` bodies were handed over and what is left of them fills the line no more."""
-        while self.given < given or not all(one.leaving for one in self._look()):  # noqa: ASYNC110 - the kernel sets no event
-            await asyncio.sleep(_PULSE_S / 5)
+        pause_s = _PULSE_S / 100
+        while self.given < given or not all(one.leaving for one in self._look()):
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _PULSE_S / 5)
 
     async def _request(
         self, method: str, path: str, *, limit: int, body: bytes | None = None, headers: dict[str, str] | None = None

@@ -295,11 +295,13 @@ class LogTable:
     def _know(self) -> None:
         if self._known:
             return
-        row = self._cursor.execute(
+        # Read to its end: a statement that waits on this cursor would be an open read, and no WAL is checkpointed beside it.
+        rows = self._cursor.execute(
             "SELECT size, CAST(frontier AS BLOB), checkpoint_size FROM logs WHERE log_id = ?", (self.log_id,)
-        ).fetchone()
-        if row is None:
+        ).fetchall()
+        if not rows:
             raise LogFault("unknown-log", self.origin)
+        row: tuple[Any, ...] = rows[0]
         self._hashes = list(_frontier(self.origin, row[0], row[1], row[2]).hashes)
         self._size, self._signed_size = row[0], row[2]
         self._known = True

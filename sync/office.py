@@ -4,9 +4,9 @@
     officers/<no>.key .pub  an officer's Ed25519 key, encrypted with a PIN that only that person knows
     acts/<n>                what was done, each act naming the one before; the roster is what they add up to
     members/<n> leaves/<n>  the member and leaf that act n put on the roster
-    spent/<digest>          papers that were answered: a token is good once
 
-A token is spent and an act is on disk before anything that follows from it leaves the office.
+An act is on disk before anything that follows from it leaves the office, and names the paper that it answers: a token is good
+for one act, and the same paper again gets the same bundle again, for whoever could not write the first one down.
 """
 
 import datetime as dt
@@ -27,7 +27,7 @@ from sync import enrolment
 from sync.certs import Authority, issue_leaf, load_authority, make_authority
 from sync.codec import pack, unpack
 from sync.crl import issue_crl
-from sync.enrolment import Act, Bundle, EnrolRefused, Member
+from sync.enrolment import Act, Bundle, EnrolRefused, Member, Request
 
 PIN_LENGTH = 6
 _OFFICER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
@@ -36,11 +36,22 @@ _HALF_LIFE = 2  # a leaf younger than half its life is not renewed again: the bu
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A node on the roster: its member, its newest leaf (DER), and whether it was revoked."""
+    """A node on the roster: its member, its newest leaf, when its key was enrolled, and whether it was revoked."""
 
     member: Member
     leaf: x509.Certificate
+    enrolled_at: dt.datetime
     revoked_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request asks the officers to sign: who is enrolled, in whose place, and whether it was signed before."""
+
+    member: Member
+    replaces: Enrolment | None
+    prefectures: tuple[str, ...]  # on the roster and not revoked
+    signed_before: bool
 
 
 @dataclass(slots=True)
@@ -52,6 +63,7 @@ class _Book:
     nodes: dict[str, Enrolment] = field(default_factory=dict)
     revoked: dict[int, dt.datetime] = field(default_factory=dict)
     acts: dict[str, bytes] = field(default_factory=dict)  # the newest act of each node
+    answered: dict[bytes, tuple[int, Act]] = field(default_factory=dict)  # by a request's digest
 
 
 class Office:
@@ -64,16 +76,18 @@ class Office:
 
     @staticmethod
     def open_new(folder: Path, prefecture: str, now: dt.datetime) -> "Office":
-        """Make a new office with a CA of its own. Raises CertFault, FileExistsError."""
+        """Make a new office with a CA of its own. Raises CertFault, EnrolRefused, FileExistsError."""
+        if (folder / "ca.key").exists():
+            raise EnrolRefused("office-exists", str(folder))
         authority = make_authority(prefecture, now)
-        for name in ("officers", "acts", "members", "leaves", "spent"):
+        for name in ("officers", "acts", "members", "leaves"):
             (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         _put(folder / "ca.key", authority.key_pem())
         _put(folder / "ca.pem", authority.certificate_pem)
         return Office(folder)
 
     def add_officer(self, no: str, pin: str) -> None:
-        """Make an officer's key under a PIN. Raises EnrolRefused, FileExistsError."""
+        """Make an officer's key under a PIN. Raises EnrolRefused."""
         if not _OFFICER.fullmatch(no):
             raise EnrolRefused("bad-officer", no)
         if len(pin) < PIN_LENGTH:
@@ -85,6 +99,8 @@ class Office:
             serialization.BestAvailableEncryption(pin.encode()),
         )
         with self._locked():
+            if (self._folder / "officers" / f"{no}.key").exists():
+                raise EnrolRefused("officer-exists", no)
             _put(self._folder / "officers" / f"{no}.key", sealed)
             _put(self._folder / "officers" / f"{no}.pub", key.public_key().public_bytes_raw().hex().encode() + b"\n")
 
@@ -105,23 +121,61 @@ class Office:
 
     # -- what is done ------------------------------------------------------------------------------------------------
 
-    def enrol(self, paper: bytes, token: str, officers: dict[str, Ed25519PrivateKey], now: dt.datetime) -> bytes:
-        """Sign the leaf that a request asks for, by two officers, once. Raises EnrolRefused, Malformed, CertFault."""
-        request = enrolment.open_request(paper, token, _ms(now))
-        if request.prefecture != self.authority.prefecture:
-            raise EnrolRefused("other-prefecture", request.prefecture)
+    def wanted(self, paper: bytes, token: str, now: dt.datetime) -> Wanted:
+        """Return what a request asks for, before anything is signed. Raises EnrolRefused, Malformed."""
+        request = self._opened(paper, token, now)
+        with self._locked():
+            return self._wanted(self._book(), paper, request.member)
+
+    def enrol(
+        self,
+        paper: bytes,
+        token: str,
+        officers: dict[str, Ed25519PrivateKey],
+        now: dt.datetime,
+        *,
+        replacing: str = "",
+    ) -> bytes:
+        """Sign the leaf that a request asks for, by two officers, once; the same request again gets the same bundle.
+
+        `replacing` is the name of the enrolled node whose place and name it takes; that one's leaves are revoked.
+        Raises EnrolRefused, Malformed, CertFault.
+        """
+        request = self._opened(paper, token, now)
         self._two(officers)
+        answers = enrolment.digest(paper)
         with self._locked():
             book = self._book()
             member = request.member
-            held = next((one for one in book.nodes.values() if one.member.origin == member.origin), None)
-            if held is not None and held.member.node != member.node:
-                raise EnrolRefused("origin-taken", member.origin)
-            self._spend(paper)
-            leaf = self._leaf(member, enrolment.csr_key(request), now)
-            subject = Enrolment(member, leaf)
-            self._record(book, "enrol", subject, officers=officers, paper=enrolment.digest(paper), now=now)
-            return self._bundle(self._book(), member.node, now, answers=enrolment.digest(paper), token=token)
+            wanted = self._wanted(book, paper, member)
+            if not wanted.signed_before:
+                check_replacing(wanted, replacing)
+                subject = Enrolment(member, self._leaf(member, enrolment.csr_key(request), now), now)
+                self._record(book, "enrol", subject, officers=officers, paper=answers, now=now)
+                book = self._book()
+            number, act = book.answered[answers]
+            at = dt.datetime.fromtimestamp(act.at_ms / 1_000, dt.UTC)
+            return self._bundle(self._book(until=number), member.node, at, answers=answers, token=token)
+
+    def _opened(self, paper: bytes, token: str, now: dt.datetime) -> Request:
+        request = enrolment.open_request(paper, token, _ms(now))
+        if request.prefecture != self.authority.prefecture:
+            raise EnrolRefused("other-prefecture", request.prefecture)
+        return request
+
+    def _wanted(self, book: _Book, paper: bytes, member: Member) -> Wanted:
+        prefectures = tuple(
+            name for name, one in book.nodes.items() if one.member.kind == "prefecture" and one.revoked_at is None
+        )
+        held = book.nodes.get(member.node)
+        if enrolment.digest(paper) in book.answered:
+            if held is None or held.revoked_at is not None or held.member != member:
+                raise EnrolRefused("token-spent", member.node)  # revoked or replaced since
+            return Wanted(member, None, prefectures, signed_before=True)
+        other = next((one for one in book.nodes.values() if one.member.origin == member.origin), None)
+        if other is not None and other.member.node != member.node:
+            raise EnrolRefused("origin-taken", f"{member.origin} ({other.member.node})")
+        return Wanted(member, held, prefectures, signed_before=False)
 
     def renew(self, paper: bytes, now: dt.datetime) -> bytes:
         """Sign a new leaf for the key that is on the roster, asked for with that key. Raises EnrolRefused, Malformed."""
@@ -134,7 +188,7 @@ class Office:
             if now - start > (end - start) / _HALF_LIFE:
                 key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(held.member.tls_public))
                 leaf = self._leaf(held.member, key, now)
-                subject = Enrolment(held.member, leaf)
+                subject = Enrolment(held.member, leaf, held.enrolled_at)
                 self._record(book, "renew", subject, officers={}, paper=enrolment.digest(paper), now=now)
                 book = self._book()
             return self._bundle(book, node, now)
@@ -181,13 +235,6 @@ class Office:
     def _known(self) -> set[bytes]:
         return {bytes.fromhex(path.read_text()) for path in (self._folder / "officers").glob("*.pub")}
 
-    def _spend(self, paper: bytes) -> None:
-        """Raises EnrolRefused where this paper was answered before; it is spent even if what follows fails."""
-        try:
-            _put(self._folder / "spent" / enrolment.digest(paper).hex(), b"")
-        except FileExistsError:
-            raise EnrolRefused("token-spent") from None
-
     def _leaf(self, member: Member, key: Ed25519PublicKey, now: dt.datetime) -> x509.Certificate:
         return x509.load_pem_x509_certificate(issue_leaf(self.authority, node=member.node, public=key, now=now))
 
@@ -219,12 +266,12 @@ class Office:
         _put(self._folder / "leaves" / name, leaf)
         _put(self._folder / "acts" / name, enrolment.make_act(act, tuple(officers.values())))
 
-    def _book(self) -> _Book:
-        """Read every act in order. Raises EnrolRefused where one was taken out or changed."""
+    def _book(self, *, until: int | None = None) -> _Book:
+        """Read every act in order, or the first `until`. Raises EnrolRefused where one was taken out or changed."""
         book = _Book()
         known = self._known()
         serials: dict[str, list[int]] = {}
-        for path in sorted((self._folder / "acts").glob("[0-9]*")):
+        for path in sorted((self._folder / "acts").glob("[0-9]*"))[:until]:
             paper = path.read_bytes()
             act, signers = enrolment.open_act(paper)
             if not set(signers) <= known:
@@ -245,9 +292,12 @@ class Office:
                 book.revoked.update(dict.fromkeys(serials.pop(act.node, []), at))
             if act.kind != "revoke":
                 serials.setdefault(act.node, []).append(leaf.serial_number)
-            book.nodes[act.node] = Enrolment(member, leaf, at if act.kind == "revoke" else None)
+            since = at if act.kind == "enrol" or held is None else held.enrolled_at
+            book.nodes[act.node] = Enrolment(member, leaf, since, at if act.kind == "revoke" else None)
             book.acts[act.node] = paper
             book.number, book.last = book.number + 1, enrolment.digest(paper)
+            if act.kind == "enrol":
+                book.answered[act.paper] = (book.number, act)
         return book
 
     def _active(self, book: _Book, node: str) -> Enrolment:
@@ -289,6 +339,21 @@ class Office:
 def _sees(one: Member, other: Member) -> bool:
     """Return whether a node is told of another: counties of their room and the prefecture, the prefecture of all."""
     return "prefecture" in {one.kind, other.kind} or (bool(one.room) and one.room == other.room)
+
+
+def key_print(member: Member) -> str:
+    """Return the fingerprint of a node's certificate key, in groups of four digits."""
+    return enrolment.groups(enrolment.fingerprint(bytes.fromhex(member.tls_public)))
+
+
+def check_replacing(wanted: Wanted, replacing: str) -> None:
+    """Refuse to put a node in an enrolled one's place unless the officers name that one. Raises EnrolRefused."""
+    held = wanted.replaces
+    if held is None and replacing:
+        raise EnrolRefused("replaces-nobody", replacing)
+    if held is not None and replacing != held.member.node:
+        since = f"{held.enrolled_at:%Y-%m-%d %H:%M} UTC"
+        raise EnrolRefused("replaces-enrolled", f"{held.member.node}, {since}, {key_print(held.member)}")
 
 
 def _der(leaf: x509.Certificate) -> bytes:

@@ -76,7 +76,8 @@ class MirroredLog:
 class SyncNode:
     """What the sync port needs of its node.
 
-    `trust` says which logs are mirrored; `allowed(peer, origin)` which peer may push which of them; `has_room` is false at
+    `trust` says which logs are mirrored; `allowed(peer, origin)` which peer may push which of them, `readable` who is shown
+    which; `has_room` is false at
     the disk's watermark; `stored(origin)` is called after entries or a checkpoint of a log were committed, `heard(peer)`
     whenever an authenticated peer asks anything. `ca` (PEM) is who certifies nodes; `succeeded` is called after a peer's next
     epoch was believed, and must bring it into `trust`; `introduce` returns the own successions, signed now. `released(origin)`
@@ -91,6 +92,7 @@ class SyncNode:
     allowed: Callable[[str, str], bool]
     now_ms: Callable[[], int]
     stored: Callable[[str], None] = lambda _origin: None
+    readable: Callable[[str, str], bool] = lambda _peer, _origin: True
     has_room: Callable[[], bool] = lambda: True
     heard: Callable[[str], None] = lambda _peer: None
     ca: bytes = b""
@@ -405,15 +407,17 @@ async def _receive(reader: EntriesReader, checked: Checked, chunks: AsyncIterato
 # -- read -----------------------------------------------------------------------------------------------------------
 
 
-async def _origin(node: SyncNode, match: re.Match[str]) -> str | None:
+async def _origin(node: SyncNode, ask: Ask, match: re.Match[str]) -> str | None:
+    """Return the log that is asked for; None where it is not here, or not for this peer: there is no telling which."""
     wanted = match["log"]
     if wanted not in node.hashes:
         node.hashes.update({log_hash(origin): origin for origin in await node.db.read(origins)})
-    return node.hashes.get(wanted)
+    origin = node.hashes.get(wanted)
+    return origin if origin is not None and node.readable(ask.peer, origin) else None
 
 
-async def _checkpoint(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
-    origin = await _origin(node, match)
+async def _checkpoint(node: SyncNode, ask: Ask, match: re.Match[str]) -> Answer:
+    origin = await _origin(node, ask, match)
     return refuse(404, "no such log") if origin is None else await node.db.read(lambda db: _served(node, db, origin))
 
 
@@ -427,8 +431,8 @@ def _served(node: SyncNode, db: apsw.Connection, origin: str) -> Answer:
     return Answer(200, bytes(SignedNote.parse(held.checkpoint).with_signatures(lines)), PLAIN)
 
 
-async def _witnessed(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
-    origin = await _origin(node, match)
+async def _witnessed(node: SyncNode, ask: Ask, match: re.Match[str]) -> Answer:
+    origin = await _origin(node, ask, match)
     if origin is None:
         return refuse(404, "no such log")
 
@@ -446,15 +450,15 @@ async def _witnessed(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
     return await node.db.read(find)
 
 
-async def _kept_evidence(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
-    origin = await _origin(node, match)
+async def _kept_evidence(node: SyncNode, ask: Ask, match: re.Match[str]) -> Answer:
+    origin = await _origin(node, ask, match)
     if origin is None:
         return refuse(404, "no such log")
     return Answer(200, await node.db.read(lambda db: evidence_of(db, origin)), EVIDENCE_TYPE)
 
 
-async def _tile(node: SyncNode, _ask: Ask, match: re.Match[str]) -> Answer:
-    origin = await _origin(node, match)
+async def _tile(node: SyncNode, ask: Ask, match: re.Match[str]) -> Answer:
+    origin = await _origin(node, ask, match)
     if origin is None:
         return refuse(404, "no such log")
     tile = parse_tile_path(match["tile"])

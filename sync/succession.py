@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from sync.certs import node_uri
+from sync.certs import UNREADABLE, node_uri
 from sync.codec import pack, unpack
 from sync.keys import name_base
 from sync.log import has_log
@@ -131,10 +131,10 @@ def open_envelope(data: bytes, *, ca_pem: bytes, prefecture: str) -> Statement:
     statement = parse_statement(raw[0])
     try:
         certificate = x509.load_der_x509_certificate(raw[1])
-    except ValueError as error:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except UNREADABLE as error:
         raise Malformed("certificate", "cannot be read") from error
     _issued(certificate, ca_pem, statement)
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     wanted = node_uri(prefecture, statement.node)
     key = certificate.public_key()
@@ -157,7 +157,7 @@ def _issued(certificate: x509.Certificate, ca_pem: bytes, statement: Statement) 
     for authority in x509.load_pem_x509_certificates(ca_pem):
         try:
             certificate.verify_directly_issued_by(authority)
-        except (ValueError, TypeError, InvalidSignature):
+        except (*UNREADABLE, TypeError, InvalidSignature):
             continue
         return
     raise Tampered(Problem.FOREIGN_KEY, statement.old_origin, detail="the certificate is of another CA")

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sync.certs import CertFault, node_of_uris
+from sync.certs import UNREADABLE, CertFault, node_of_uris
 from sync.crl import MAX_CRL, CrlRefused, newer, open_crl
 from sync.standing import Crl, Enrolled, Leaf, Reach, Revocation, Ruling, judge, revocation_of
 
@@ -142,7 +142,7 @@ def read_leaf(der: bytes, ca_pem: bytes, prefecture: str) -> Leaf:
         certificate = x509.load_der_x509_certificate(der)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         key = certificate.public_key()
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except UNREADABLE as error:
         raise CertFault("peer", f"certificate cannot be read: {error}") from error
     node = node_of_uris(names.get_values_for_type(x509.UniformResourceIdentifier), prefecture)
     if not isinstance(key, Ed25519PublicKey):
@@ -150,7 +150,7 @@ def read_leaf(der: bytes, ca_pem: bytes, prefecture: str) -> Leaf:
     for issuer in x509.load_pem_x509_certificates(ca_pem):
         try:
             certificate.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):
+        except (*UNREADABLE, TypeError, InvalidSignature):
             continue
         return Leaf(
             node=node,

@@ -24,8 +24,9 @@ from sync.tampered import Malformed
 SIZE_TYPE = "text/x.tlog.size"
 """Content-Type of the 409 of add-checkpoint: exactly this, clients compare for equality."""
 INFO_TYPE = "text/x.tlog.mirror-info"
-SIGNED = "/log/signed"
 """Content-Type of the 202 and 409 of add-entries."""
+SIGNED = "/log/signed"
+"""Where a node is shown what its own log key has signed (`sync.told`)."""
 ENTRIES_TYPE = "application/octet-stream"
 PACKAGE = 256
 MAX_PACKAGES = 32

@@ -50,7 +50,9 @@ def venue_nodes(node: Node) -> tuple[str, ...]:
 
 async def _committee(node: Node, lot: LotState, values: dict[str, Any], command_id: bytes, actor: Actor) -> Receipt:
     members = members_of(values["members"], venue_nodes(node))
-    return await node.form_committee(lot.lot_code, values["how"], members, command_id=command_id, actor=actor)
+    return await node.form_committee(
+        lot.lot_code, "designated", members, values["reason"], command_id=command_id, actor=actor
+    )
 
 
 async def _replace(node: Node, lot: LotState, values: dict[str, Any], command_id: bytes, actor: Actor) -> Receipt:
@@ -75,17 +77,11 @@ async def _open_next(node: Node, lot: LotState, _values: dict[str, Any], command
 OPENING_ACTS: tuple[Act, ...] = (
     Act(
         "committee",
-        "组建评标委员会",
+        "直接确定评标委员会（特殊项目）",
         panel.FormCommittee,
         "确认组建",
         fixed(
-            Field(
-                "how",
-                "产生方式",
-                "choice",
-                choices=(("entered", "手工录入"), ("designated", "直接确定（特殊项目）")),
-                value="entered",
-            ),
+            Field("reason", "特殊项目的理由和批准文件", "area", longest=2_000),
             Field(
                 "members",
                 "成员名单",
@@ -96,7 +92,7 @@ OPENING_ACTS: tuple[Act, ...] = (
         ),
         lambda lot: lot.notice.published is not None and not lot.panel.members,
         _committee,
-        note="姓名等个人信息加密保存，中标结果确定前保密。",
+        note="一般项目须随机抽取；技术复杂、专业性强或者国家有特殊要求的特殊项目方可直接确定（招标投标法第三十七条）。姓名等个人信息加密保存，中标结果确定前保密。",
     ),
     Act(
         "chair",

@@ -8,6 +8,7 @@ from node.domain import incident, project, review
 from node.domain.bidding import SubmitBid
 from node.domain.duties import DUTIES
 from node.domain.lot import LotState, blocked
+from node.domain.opening import OpenBid
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.domain.values import Role
@@ -80,7 +81,8 @@ async def stale(node: Node, stream: str, data: Any) -> bool:
     return revision_of(data) != await revision(node, stream)
 
 
-async def _lot(request: Request) -> LotState:
+async def lot_of(request: Request) -> LotState:
+    """Return the lot that an address names; the page of nothing there where there is none."""
     state = await request.app[NODE].state(lot_stream(request.match_info["lot"]))
     if not isinstance(state, LotState) or state.project.lot is None:
         return not_found()  # type: ignore[return-value]
@@ -164,7 +166,7 @@ def open_for_bids(state: LotState) -> bool:
 @desk_only
 async def lot(request: Request) -> Response:
     """Show a lot: steps, facts, opening table, seats, and what this role can do next."""
-    node, state = request.app[NODE], await _lot(request)
+    node, state = request.app[NODE], await lot_of(request)
     role = signed_in(request).person.role
     profile = next(one for one in node.profiles if one.id == state.profile_id)
     sheets = {}
@@ -182,6 +184,7 @@ async def lot(request: Request) -> Response:
         contested=(await node.read(lambda db: custody_view.chain(db, lot_stream(state.lot_code)))).contested,
         acts=offered,
         may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
+        file_lost=node.attachments.next_away(state) if role in DUTIES[OpenBid] else "",
     )
 
 
@@ -196,7 +199,7 @@ def _act(request: Request) -> Act:
 @for_roles(Role.OPERATOR)
 async def bid_form(request: Request) -> Response:
     """Show the form that takes a sealed bid file at the desk."""
-    state = await _lot(request)
+    state = await lot_of(request)
     form = FormState(
         f"/desk/lots/{state.lot_code}/bid",
         _BID,
@@ -214,7 +217,7 @@ async def bid_form(request: Request) -> Response:
 @for_roles(Role.OPERATOR)
 async def take_bid(request: Request) -> Response:
     """Take a sealed bid file: streamed to the blob store with its digest, then recorded."""
-    node, state = request.app[NODE], await _lot(request)
+    node, state = request.app[NODE], await lot_of(request)
     url = f"/desk/lots/{state.lot_code}"
     upload = await receive_file(request, node.blobs, BID_MOST)
     errors = dict(upload.errors)
@@ -245,7 +248,7 @@ async def take_bid(request: Request) -> Response:
 @for_roles(*DESK)
 async def act_form(request: Request) -> Response:
     """Show one act's form."""
-    node, state, act = request.app[NODE], await _lot(request), _act(request)
+    node, state, act = request.app[NODE], await lot_of(request), _act(request)
     if not act.may(signed_in(request).person.role):
         return page(request, "frame/forbidden.html", status=403)
     url = f"/desk/lots/{state.lot_code}/{act.slug}"
@@ -258,7 +261,7 @@ async def act_form(request: Request) -> Response:
 @for_roles(*DESK)
 async def do_act(request: Request) -> Response:
     """Do one act and lead to its receipt."""
-    node, state, act = request.app[NODE], await _lot(request), _act(request)
+    node, state, act = request.app[NODE], await lot_of(request), _act(request)
     session = signed_in(request)
     if not act.may(session.person.role):
         return page(request, "frame/forbidden.html", status=403)

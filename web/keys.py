@@ -5,10 +5,12 @@ from collections.abc import Callable
 from aiohttp.web import AppKey, Request, RequestKey, Response
 from jinja2 import Environment
 
+from node.drawing import Drawings
 from node.node import Node
 from web.sessions import Session, Sessions
 
 NODE: AppKey[Node] = AppKey("node", Node)
+DRAWINGS: AppKey[Drawings] = AppKey("drawings", Drawings)
 SESSIONS: AppKey[Sessions] = AppKey("sessions", Sessions)
 TEMPLATES: AppKey[Environment] = AppKey("templates", Environment)
 ON_WAITING: AppKey[Callable[[Request, bytes], Response]] = AppKey("on_waiting", Callable)  # type: ignore[arg-type]

@@ -3,8 +3,9 @@
 from aiohttp.web import Application
 from jinja2 import Environment
 
+from node.drawing import Drawings
 from node.node import Node
-from web.keys import NODE, ON_WAITING, SESSIONS, TEMPLATES
+from web.keys import DRAWINGS, NODE, ON_WAITING, SESSIONS, TEMPLATES
 from web.render import STATIC, environment
 from web.routes import add_routes
 from web.security import MIDDLEWARES
@@ -18,6 +19,7 @@ def create_app(node: Node) -> Application:
     """Return the application that serves a node's pages."""
     app = Application(middlewares=MIDDLEWARES, client_max_size=FORM_MOST)
     app[NODE] = node
+    app[DRAWINGS] = Drawings(node)
     app[SESSIONS] = Sessions()
     app[ON_WAITING] = waiting
     made: Environment = environment()

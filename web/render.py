@@ -48,6 +48,7 @@ class Bar:
     demo: bool
     log: str
     stale_views: bool
+    files_away: bool  # some file that an entry names is not here: how many would say how many bid
     version: str
     live: bool
 
@@ -114,6 +115,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         demo=node.settings.demo,
         log=_log_of(node, person),
         stale_views=bool(node.stale_views),
+        files_away=session is not None and bool(node.attachments.missing),
         version=VERSION,
         live=live,
     )

@@ -3,6 +3,8 @@
 account     / /sign-in /sign-out /demo/sign-in /help /receipts/<number> /healthz
 custody     /desk/lots/<lot>/custody[/release|recall|take|tail]
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
+files_lost  /desk/lots/<lot>/files/lost
+draws       /desk/lots/<lot>/draws[/freeze] /desk/draws/<draw>[/<step>|/proof.json]
 expert      /expert /expert/lots/<lot>[/sign-in|recusal|sheet|sign|report|done]
 expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarification
 papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-proof /prefecture/logs/<hex origin>/bundle.zip
@@ -15,7 +17,20 @@ live        /live
 
 from aiohttp.web import Application, get
 
-from web import account, custody, desk, expert, expert_bids, node_state, papers, prefecture, public, witness
+from web import (
+    account,
+    custody,
+    desk,
+    draws,
+    expert,
+    expert_bids,
+    files_lost,
+    node_state,
+    papers,
+    prefecture,
+    public,
+    witness,
+)
 from web.live import live
 
 
@@ -29,6 +44,8 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(witness.routes)
     app.router.add_routes(node_state.routes)
     app.router.add_routes(custody.routes)
+    app.router.add_routes(draws.routes)
     app.router.add_routes(desk.routes)
+    app.router.add_routes(files_lost.routes)
     app.router.add_routes(expert.routes)
     app.router.add_routes(expert_bids.routes)

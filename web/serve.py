@@ -14,6 +14,7 @@ from aiohttp.web_runner import AppRunner, TCPSite
 from node import control
 from node.node import Node
 from node.places import ADDRESSES, DATABASE
+from node.readers import may_read
 from node.recover import Recovery, stop_on_proof
 from node.replica import Replicator
 from node.settings import Peer, Settings
@@ -22,10 +23,7 @@ from node.successions import own_former
 from node.trust import machine_ms
 from node.trust_keeper import TrustKeeper
 from node.verdict import words_of
-from node.views import blobs as blobs_view
 from sync.announce import Discovery
-from sync.blob_push import BlobPush, Wanted
-from sync.blob_receiver import BlobPort
 from sync.checkpoint import Opened
 from sync.endpoints import MirroredLog, SyncNode, sync_app
 from sync.follow import pull_log
@@ -43,6 +41,7 @@ from sync.task import Task
 from sync.told import Told
 from sync.trust_port import TrustPort
 from web.epochs import Epochs
+from web.file_keeping import FileKeeping
 from web.main import create_app
 
 PROJECT_AGAIN_S = 5.0
@@ -63,7 +62,7 @@ class Replication:
         self._links: list[PeerLink] = []
         self._lanes: dict[str, Lanes] = {}  # all links to one peer share its line
         self._running: list[asyncio.Task[None]] = []
-        self._blob_pushes: dict[str, BlobPush] = {}
+        self._files = FileKeeping(node)
         settings, keys = node.settings, node.keys
         trust: dict[str, MirroredLog] = {}
         ca = (keys.folder / "ca.crt").read_bytes()
@@ -85,9 +84,10 @@ class Replication:
             stored=self._stored,
             heard=self._heard,
             judge=keys.judge,
-            more_routes=BlobPort(node.blobs, self._wanted).routes
+            more_routes=self._files.port().routes
             + Told(keys.log_signer.vkey, self._disproved).routes
             + self._trust_routes(),
+            readable=lambda peer, origin: may_read(node.settings, peer, origin),
             released=self._released,
             has_room=lambda: shutil.disk_usage(settings.data).free >= settings.disk_floor_mib * 1024 * 1024,
         )
@@ -100,7 +100,7 @@ class Replication:
             push.released = partial(self._released, settings.origin)
             push.own, push.disproved, push.introduce = keys.log_signer.vkey, self._disproved, self._epochs.introduce
             self._former(peer)
-            self._push_blobs(peer)
+            self._tasks += self._files.tasks(peer.name, partial(self._link, peer, Lane.BLOBS), self._now_ms)
         # A neighbour carries what it mirrors up, and the prefecture's log down, when its line works first (design 5.8).
         for above in (peer for peer in dialled if peer.kind == "prefecture"):
             self._pull(above, above, "pull")
@@ -163,34 +163,6 @@ class Replication:
         self._tasks.append(push)
         return push
 
-    def _push_blobs(self, peer: Peer) -> None:
-        """Bring a peer the files that entries name, once it holds the entries."""
-        store, now_ms = self._node.store, self._now_ms
-
-        async def lacking() -> list[Wanted]:
-            found = await store.read(lambda db: blobs_view.lacking(db, peer.name))
-            return [Wanted(sha256, size) for sha256, size in found]
-
-        async def held(sha256: bytes) -> None:
-            await store.write(lambda db: blobs_view.note_reached(db, peer.name, sha256, now_ms()))
-            self._node.witness.blob_reached()
-
-        origin = self._node.settings.origin
-        push = BlobPush(
-            self._link(peer, Lane.BLOBS),
-            store,
-            self._node.blobs,
-            origin=origin,
-            now_ms=now_ms,
-            lacking=lacking,
-            held=held,
-        )
-        self._blob_pushes[peer.name] = push
-        self._tasks.append(push)
-
-    async def _wanted(self, sha256: bytes) -> int | None:
-        return await self._node.store.read(lambda db: blobs_view.wanted_size(db, sha256))
-
     def _former(self, peer: Peer) -> None:
         """Bring a peer what it lacks of our closed logs."""
         for one in own_former(self._node.settings, self._node.statements):
@@ -235,8 +207,7 @@ class Replication:
 
     def _reached(self, origin: str) -> None:
         """A peer has cosigned more of a log: somebody may be waiting for it."""
-        for push in self._blob_pushes.values():
-            push.notify()  # a peer that holds the entries takes their files now
+        self._files.notify()  # a peer that holds the entries takes their files now
         looking = asyncio.create_task(self._node.witness.look(origin))
         self._looking.add(looking)
         looking.add_done_callback(self._looking.discard)
@@ -291,8 +262,10 @@ class Replication:
 
     async def _disproved(self, proof: Opened, by: str) -> None:
         if self._node.stopped is None:
-            await stop_on_proof(self._node, proof, by)
-            self._stopped.set()
+            try:
+                await stop_on_proof(self._node, proof, by)
+            finally:  # also where the disk refused to keep the proof: the node is stopped, and must come to itself
+                self._stopped.set()
 
     async def _watch(self) -> None:
         """Tell the pages when a link's word or a record's reach changes."""
@@ -310,6 +283,7 @@ class Replication:
             self._running.append(asyncio.create_task(task.run()))
         self._running.append(asyncio.create_task(self._project()))
         self._running.append(asyncio.create_task(self._watch()))
+        self._running.append(asyncio.create_task(self._files.run()))
         self._running.append(asyncio.create_task(self._recover()))
         self._running.append(asyncio.create_task(self._epochs.run()))
         trust = self._node.keys.judge

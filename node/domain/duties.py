@@ -5,9 +5,12 @@ The technician (系统管理员) and the reviewer sign nothing in a procedure; a
 
 from node.domain import (
     award,
+    bank,
     bidding,
     bond,
+    ceremony,
     custody,
+    drawn,
     epoch,
     evaluation,
     imported,
@@ -25,6 +28,8 @@ from node.domain.values import Actor, Role
 
 TENDERER, AGENCY, OPERATOR = Role.TENDERER, Role.AGENCY, Role.OPERATOR
 BIDDER, EXPERT, SUPERVISOR = Role.BIDDER, Role.EXPERT, Role.SUPERVISOR
+
+DRAW_PARTIES = (TENDERER, AGENCY, OPERATOR, SUPERVISOR, Role.WITNESS)
 
 # The tenderer acts by itself or through its agency (ZB 12, 13); the room's operator keeps the desk and the record.
 DUTIES: dict[type, frozenset[Role]] = {
@@ -85,6 +90,15 @@ DUTIES: dict[type, frozenset[Role]] = {
     review.MarkReviewed: frozenset({Role.REVIEWER}),
     review.CloseFinding: frozenset({Role.REVIEWER}),
     review.AnswerFinding: frozenset({TENDERER, AGENCY, OPERATOR}),
+    bank.ImportExperts: frozenset({OPERATOR, Role.SYSTEM}),
+    drawn.FreezeExperts: frozenset({OPERATOR}),
+    drawn.FreezeOptions: frozenset({OPERATOR}),
+    **dict.fromkeys((ceremony.CommitNonce, drawn.RevealNonce), frozenset({*DRAW_PARTIES})),
+    **dict.fromkeys((ceremony.ReleaseShare, drawn.OpenEscrow), frozenset({*DRAW_PARTIES, Role.SYSTEM})),
+    # Whoever calls sees telephone numbers; the operator sees counts (ZB 37).
+    drawn.RecordOutcome: frozenset({Role.WITNESS, Role.SYSTEM}),
+    drawn.CancelDraw: frozenset({SUPERVISOR}),
+    drawn.PublishDraw: frozenset({OPERATOR, SUPERVISOR}),
     **dict.fromkeys(imported.COMMANDS, frozenset({OPERATOR, Role.SYSTEM})),
 }
 

@@ -1,14 +1,15 @@
-"""The evaluation committee (评标委员会): forming, chair, replacement. E10, E12. In this form the names are entered by hand;
-the draw will fill the same command. Names stay sealed until the result (ZB 37).
+"""The evaluation committee (评标委员会): forming, chair, replacement. E10, E12. Experts are drawn; only a special project's are
+named by hand, for a stated reason. Names stay sealed until the result (ZB 37).
 """
 
 import re
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from node.domain.drawn import EXPERTS, DrawState
 from node.domain.evaluation import PreliminaryReopened
 from node.domain.guards import breach, require_digest, require_distinct, require_one_of, require_short, require_text
+from node.domain.panel_size import check_numbers
 from node.domain.profile import Profile
 from node.domain.refused import NotOffered, Refused
 from node.domain.sheet import SheetState
@@ -34,18 +35,22 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class FormCommittee:
-    """how: drawn | entered | designated (special projects only, ZBT 47)."""
+    """how: drawn (from the draw `draw_id`) | designated (special projects only, for a stated reason; ZB 37, ZBT 47)."""
 
     how: str
     members: tuple[Member, ...]
+    reason: str = ""
+    draw_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CommitteeFormed:
-    """These members, these seats."""
+    """These members, these seats. how: drawn | designated; records from before the draw also say entered."""
 
     how: str
     members: tuple[Member, ...]
+    reason: str = ""
+    draw_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class MemberReplaced:
     successor: Member
 
 
-HOW = ("drawn", "entered", "designated")
+HOW = ("drawn", "designated")
 KINDS = ("expert", "tenderer")
 REASONS = ("recusal", "absent", "unable", "misconduct")
 _NUMBER = re.compile(r"[0-9A-Za-z-]{1,8}", re.ASCII)  # part of the name of the sheet's stream
@@ -94,6 +99,7 @@ class PanelState:
 
     members: tuple[Member, ...] = ()
     how: str = ""
+    draw_id: str = ""
     chair: str = ""
     replaced: tuple[str, ...] = ()  # numbers whose sheets no longer count
     left: tuple[str, ...] = ()  # persons who had to leave: they do not come back under another number
@@ -129,8 +135,8 @@ def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]
 def evolve(state: PanelState, event: object, recorded: Recorded) -> PanelState:  # noqa: ARG001 - one shape for all
     """Return the state after one of the committee's events."""
     match event:
-        case CommitteeFormed(how=how, members=members):
-            return replace(state, how=how, members=members, chair="")
+        case CommitteeFormed(how=how, members=members, draw_id=draw_id):
+            return replace(state, how=how, draw_id=draw_id, members=members, chair="")
         case ChairElected(no=no):
             return replace(state, chair=no)
         case MemberReplaced(no=no, successor=successor):
@@ -169,21 +175,38 @@ def _form(lot: "LotState", command: FormCommittee, asked: Asked) -> tuple[Commit
         raise Refused("no-notice", rule="notice-first", cites=("ZB 37",))
     require_one_of(command.how, HOW, "how")
     check_members(command.members, asked.profile(lot.profile_id))
-    return (CommitteeFormed(command.how, command.members),)
+    if command.how == "drawn":
+        drawn_state = _draw_of(lot, command.draw_id, asked)
+        experts = {member.commitment for member in command.members if member.kind == "expert"}
+        tenderers = sum(member.kind == "tenderer" for member in command.members)
+        if experts != {one.who for one in drawn_state.accepted} or tenderers != drawn_state.tenderer_seats:
+            raise Refused(
+                "members-not-as-drawn", rule="drawn-in-order", value=command.draw_id, cites=("ZB 37", "ZBT 46")
+            )
+        return (CommitteeFormed(command.how, command.members, "", command.draw_id),)
+    if not command.reason.strip():
+        raise Refused("designation-unreasoned", rule="special-projects-only", cites=("ZB 37", "ZBT 47"))
+    require_short(reason=command.reason)
+    return (CommitteeFormed(command.how, command.members, command.reason, ""),)
+
+
+def _draw_of(lot: "LotState", draw_id: str, asked: Asked) -> DrawState:
+    """Return the finished draw of this lot, at the hour from which its names are known."""
+    found = asked.look(f"draw/{draw_id}")
+    if not isinstance(found, DrawState) or found.lot_code != lot.lot_code or found.kind != EXPERTS:
+        raise Refused("draw-unknown", rule="drawn-in-order", value=draw_id)
+    if found.voided or not found.complete:
+        raise Refused("draw-incomplete", rule="drawn-in-order", value=found.voided or draw_id, cites=("ZB 37",))
+    rule = asked.profile(lot.profile_id).rule("draw-release-minutes")
+    from_ms = found.session_from_ms - asked.profile(lot.profile_id).number(rule.id) * 60_000
+    if asked.at_ms < from_ms:
+        raise breach(rule, "names-sealed", value=asked.at_ms, facts=(("from", str(from_ms)),))
+    return found
 
 
 def check_members(members: tuple[Member, ...], profile: Profile) -> None:
     """Raise Refused where these members may not sit together: number, share of experts, interest (ZB 37, ZBT 46)."""
-    least, odd = profile.rule("committee-min"), profile.rule("committee-odd")
-    share = profile.rule("committee-expert-share")
-    count = len(members)
-    if count < profile.number(least.id):
-        raise breach(least, "committee-too-small", value=count)
-    if profile.flag(odd.id) and count % 2 == 0:
-        raise breach(odd, "committee-even", value=count, limit="odd")
-    experts = sum(member.kind == "expert" for member in members)
-    if Fraction(experts, count) < Fraction(str(share.value)):
-        raise breach(share, "too-few-experts", value=f"{experts}/{count}")
+    check_numbers(len(members), sum(member.kind == "expert" for member in members), profile)
     for member in members:
         _check_member(member)
     require_distinct((member.no for member in members), "no")
@@ -233,6 +256,11 @@ def _replace(lot: "LotState", command: ReplaceMember, asked: Asked) -> tuple[obj
     venue = command.successor.venue_node
     if lot.evaluation.started and venue not in {node for node, _ in lot.evaluation.wraps}:
         raise Refused("session-key-not-wrapped", rule="venues-hold-the-key", value=venue)
+    if lot.panel.how == "drawn" and leaving.kind == "expert":
+        found = asked.look(f"draw/{lot.panel.draw_id}")
+        sitting = {member.commitment for member in lot.panel.members}
+        if command.successor.commitment not in {one.who for one in found.accepted} - sitting:
+            raise Refused("members-not-as-drawn", rule="same-method", value=lot.panel.draw_id, cites=("ZBT 48",))
     members = tuple(command.successor if member.no == command.no else member for member in lot.panel.members)
     check_members(members, asked.profile(lot.profile_id))
     replaced = MemberReplaced(command.no, command.reason, command.text, command.successor)

@@ -1,11 +1,12 @@
 """Which rules speak for a stream (流): its name says its kind; decide and evolve are routed by it.
 
 lot/<lot code> · sheet/<lot code>/<round>/<member no> · room/<node code> · review/<lot code> · answers/<lot code> · import/<ocid>
+draw/<draw id> · bank/<node code>
 """
 
 from typing import Any
 
-from node.domain import custody, epoch, imported, incident, lot, review, sheet
+from node.domain import bank, custody, drawing, drawn, epoch, imported, incident, lot, review, sheet
 from node.domain.duties import allow
 from node.domain.project import RegisterLot
 from node.domain.refused import NotOffered, Refused
@@ -25,6 +26,11 @@ def sheet_stream(lot_code: str, round_no: int, member: str) -> str:
     return f"sheet/{lot_code}/{round_no}/{member}"
 
 
+def draw_stream(draw_id: str) -> str:
+    """Name of a draw's stream."""
+    return f"draw/{draw_id}"
+
+
 def initial(stream: str) -> Any:
     """Return the state of a stream nobody has written to. Raises NotOffered for a name of no kind."""
     kind = stream.partition("/")[0]
@@ -41,6 +47,10 @@ def initial(stream: str) -> Any:
             return review.AnswersState()
         case "import":
             return imported.ImportState()
+        case "draw":
+            return drawn.DrawState()
+        case "bank":
+            return bank.BankState()
         case _:
             raise NotOffered(stream, "")
 
@@ -70,6 +80,10 @@ def decide(stream: str, state: Any, command: Any, asked: Asked) -> tuple[Any, ..
             return review.decide_answer(state, command, asked, asked.look(f"review/{rest}"))
         case "import":
             return imported.decide(state, command, asked)
+        case "draw":
+            return drawing.decide(state, stream, command, asked)
+        case "bank":
+            return bank.decide(state, command, asked)
         case _:
             raise NotOffered(stream, type(command).__name__)
 
@@ -104,5 +118,9 @@ def evolve(stream: str, state: Any, event: Any, recorded: Recorded) -> Any:
             return review.evolve_answer(state, event, recorded)
         case "import":
             return imported.evolve(state, event, recorded)
+        case "draw":
+            return drawing.evolve(state, event, recorded)
+        case "bank":
+            return bank.evolve(state, event, recorded)
         case _:
             raise NotOffered(stream, type(event).__name__)

@@ -13,9 +13,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from node.domain import (
     award,
+    bank,
     bidding,
     bond,
     custody,
+    drawn,
     epoch,
     evaluation,
     imported,
@@ -44,6 +46,8 @@ _MODULES = (
     ("epoch", epoch),
     ("incident", incident),
     ("review", review),
+    ("draw", drawn),
+    ("bank", bank),
     ("imported", imported),
 )
 
@@ -73,8 +77,10 @@ def _kebab(name: str) -> str:
 _UNION = type(int | None)
 
 # Current version of events whose fields changed since version 1, with the function that lifts the older fields.
-VERSIONS: dict[str, int] = {}
-LIFTS: dict[tuple[str, int], Callable[[Sequence[Any]], Sequence[Any]]] = {}
+VERSIONS: dict[str, int] = {"panel.committee-formed": 2}
+LIFTS: dict[tuple[str, int], Callable[[Sequence[Any]], Sequence[Any]]] = {
+    ("panel.committee-formed", 1): lambda raw: (*raw, "", "")  # before the draw: no reason, no draw
+}
 
 EVENTS: dict[str, type] = {
     f"{stem}.{_kebab(event.__name__)}": event for stem, module in _MODULES for event in module.EVENTS

@@ -43,6 +43,22 @@ def wanted_size(db: apsw.Connection, sha256: bytes) -> int | None:
     return None if row is None or row[0] is None else int(row[0])
 
 
+def named(db: apsw.Connection) -> list[tuple[bytes, int]]:
+    """Return every blob that entries held here name, with its size, in the order of their entries."""
+    rows = db.execute("SELECT sha256, max(size) FROM blob_refs GROUP BY sha256 ORDER BY min(origin), min(seq)")
+    return [(row[0], int(row[1])) for row in rows]
+
+
+def forget_reached(db: apsw.Connection, peer: str, sha256: bytes) -> None:
+    """A peer says that a blob lies there no more."""
+    db.execute("DELETE FROM blob_reach WHERE peer = ? AND sha256 = ?", (peer, sha256))
+
+
+def named_in(db: apsw.Connection, sha256: bytes) -> tuple[str, ...]:
+    """Return the logs whose entries name a blob."""
+    return tuple(row[0] for row in db.execute("SELECT DISTINCT origin FROM blob_refs WHERE sha256 = ?", (sha256,)))
+
+
 def of_entry(db: apsw.Connection, origin: str, seq: int) -> tuple[bytes, ...]:
     """Return the blobs that one entry names."""
     rows = db.execute("SELECT sha256 FROM blob_refs WHERE origin = ? AND seq = ? ORDER BY 1", (origin, seq))

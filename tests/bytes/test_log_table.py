@@ -198,3 +198,17 @@ def test_each_copy_of_a_database_has_its_own_id(tmp_path: Path) -> None:
 def head_of_nothing(db: apsw.Connection) -> bytes:
     open_log(db, ORIGIN)
     return head(db, ORIGIN).root
+
+
+def test_a_log_whose_head_was_only_read_does_not_keep_the_wal_from_being_checkpointed(tmp_path: Path) -> None:
+    db = fresh(str(tmp_path / "log.db"))
+    db.execute("PRAGMA journal_mode=WAL")
+    own, mirrored = open_log(db, ORIGIN), open_log(db, "another/log")
+    assert own.size == 0
+    db.execute("BEGIN IMMEDIATE")
+    mirrored.append(b"an entry")
+    mirrored.flush()
+    db.execute("COMMIT")
+    assert db.txn_state() == apsw.SQLITE_TXN_NONE
+    written, moved = db.wal_checkpoint()
+    assert 0 < written == moved

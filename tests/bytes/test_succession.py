@@ -177,3 +177,23 @@ def test_a_closed_log_whose_fence_was_lost_has_no_known_end(
     made = statement(identity(tmp_path / "keys", authority), fence_size=-1, lost=-1)
     take_succession(db, made, b"1", shown_by=NODE, owner=NODE, now_ms=5)
     assert closed_beyond(db, E1, 10**6) is None
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_a_certificate_with_any_one_byte_changed_is_refused_in_words_or_says_the_same(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """What a library raises for a wrong version, a doubled extension or an unknown name is no ValueError. The byte that counts
+    the unused bits of a signature is outside what is signed.
+    """
+    keys = identity(tmp_path / "keys", authority)
+    paper, der, signature = unpack(seal_envelope(statement(keys).pack(), keys.folder))
+    for at in range(len(der)):
+        for flip in (1, 0x6E, 0xFF):
+            changed = der[:at] + bytes([der[at] ^ flip]) + der[at + 1 :]
+            try:
+                found = opened(pack((paper, changed, signature)), authority)
+            except (Malformed, Tampered):
+                continue
+            assert der[at - 3 : at] == b"\x70\x03\x41", at  # Ed25519, then a bit string of 65 bytes
+            assert found.pack() == paper

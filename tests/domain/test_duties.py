@@ -27,7 +27,19 @@ def test_no_row_is_empty_and_the_technician_stands_in_none() -> None:
 
 def test_the_supervisor_only_supervises() -> None:
     may = {command for command, roles in DUTIES.items() if Role.SUPERVISOR in roles}
-    assert {command.__name__ for command in may} == {"DecideFiling", "Suspend", "Resume", "RecordIncident"}
+    assert {command.__name__ for command in may} == {
+        "DecideFiling",
+        "Suspend",
+        "Resume",
+        "RecordIncident",
+        # a party to every draw, so that nobody else need be believed
+        "CommitNonce",
+        "RevealNonce",
+        "ReleaseShare",
+        "OpenEscrow",
+        "CancelDraw",
+        "PublishDraw",
+    }
 
 
 def test_the_reviewer_from_above_touches_no_lot() -> None:
@@ -78,18 +90,18 @@ def test_who_acted_for_a_party_does_not_sit_as_an_expert() -> None:
     story = Story().bid()
     agency = replace(s.member("E1"), person=s.PEOPLE[Role.AGENCY])
     with pytest.raises(Refused) as refusal:
-        story.when(panel.FormCommittee("entered", (agency, *s.COMMITTEE.members[1:])), Role.OPERATOR)
+        story.when(panel.FormCommittee("designated", (agency, *s.COMMITTEE.members[1:]), "特殊项目"), Role.OPERATOR)
     assert (refusal.value.code, refusal.value.limit) == ("acts-in-another-role", "agency")
 
 
 def test_who_sits_as_an_expert_acts_for_nobody() -> None:
-    story = Story().bid().do(panel.FormCommittee("entered", s.COMMITTEE.members), Role.OPERATOR)
+    story = Story().bid().do(panel.FormCommittee("designated", s.COMMITTEE.members, "特殊项目"), Role.OPERATOR)
     with pytest.raises(Refused, match="acts-in-another-role"):
         story.when(project.Suspend("outage", "停电"), Role.OPERATOR, person=s.member("E1").person)
 
 
 def test_a_successor_is_judged_like_a_member() -> None:
-    story = Story().bid().do(panel.FormCommittee("entered", s.COMMITTEE.members), Role.OPERATOR)
+    story = Story().bid().do(panel.FormCommittee("designated", s.COMMITTEE.members, "特殊项目"), Role.OPERATOR)
     fresh = panel.ReplaceMember("E1", "absent", "未到场", s.member("E6"))
     assert story.when(fresh, Role.OPERATOR)
     bidder = replace(fresh, successor=replace(s.member("E6"), person=s.PEOPLE[Role.BIDDER]))
@@ -100,7 +112,7 @@ def test_a_successor_is_judged_like_a_member() -> None:
 def test_the_tenderers_own_member_may_have_acted_for_the_tenderer() -> None:
     story = Story().bid().do(project.Suspend("other", "核对"), Role.TENDERER).do(project.Resume("继续"), Role.TENDERER)
     own = replace(s.member("E5", "tenderer"), person=s.PEOPLE[Role.TENDERER])
-    assert story.when(panel.FormCommittee("entered", (*s.COMMITTEE.members[:4], own)), Role.OPERATOR)
+    assert story.when(panel.FormCommittee("designated", (*s.COMMITTEE.members[:4], own), "特殊项目"), Role.OPERATOR)
 
 
 def test_the_one_role_holds_through_a_new_round() -> None:

@@ -222,7 +222,7 @@ class LotMachine(RuleBasedStateMachine):
         letter = numbers[len(state.retired_members) // 5 % 5]
         if not state.panel.members:
             members = tuple(s.member(f"{letter}{n}") for n in range(1, 6))
-            self.ask(panel.FormCommittee("entered", members), Role.OPERATOR)
+            self.ask(panel.FormCommittee("designated", members, "特殊项目"), Role.OPERATOR)
         if not state.opening.confirmed:
             self.story.given(*s.OPENED[1:])
         if not state.evaluation.started:

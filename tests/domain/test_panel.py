@@ -18,8 +18,8 @@ from tests.domain.lot_story import D32, REFS, Story, member
 FIVE = s.COMMITTEE.members
 
 
-def form(members: tuple[Member, ...] = FIVE, how: str = "entered") -> FormCommittee:
-    return FormCommittee(how, members)
+def form(members: tuple[Member, ...] = FIVE, how: str = "designated", reason: str = "特殊项目") -> FormCommittee:
+    return FormCommittee(how, members, reason)
 
 
 def of(experts: int, tenderers: int) -> tuple[Member, ...]:
@@ -55,7 +55,10 @@ NOT_FORMED: list[tuple[str, FormCommittee, str, tuple[str, ...]]] = [
     ("no two members share a number", form(with_first(no="E2")), "stands-twice", ()),
     ("no person sits twice", form(with_first(person="X-E2")), "stands-twice", ()),
     ("no two members share a seat", form(with_first(seat="seat-E2")), "stands-twice", ()),
-    ("how the members were found is one of three words", form(how="asked around"), "word-unknown", ()),
+    ("how the members were found is one of two words", form(how="asked around"), "word-unknown", ()),
+    ("names entered by hand are for special projects", form(how="entered"), "word-unknown", ()),
+    ("a special project says why", form(reason=" "), "designation-unreasoned", ("ZB 37", "ZBT 47")),
+    ("a drawn committee has its draw", form(how="drawn"), "draw-unknown", ()),
 ]
 
 
@@ -80,7 +83,7 @@ def test_a_refused_share_says_what_was_offered_and_what_the_law_asks() -> None:
 def test_an_odd_number_from_five_with_two_thirds_experts_may_sit(experts: int, tenderers: int) -> None:
     story = Story().bid().do(form(of(experts, tenderers)))
     assert len(story.state.panel.members) == experts + tenderers
-    assert story.state.panel.how == "entered"
+    assert story.state.panel.how == "designated"
 
 
 def test_before_the_notice_no_committee_sits() -> None:

@@ -181,7 +181,7 @@ REFUSED: list[tuple[str, Callable[[], Story], Any, Role, str]] = [
     (
         "a dissolved committee's numbers are not used again",
         _after_long_outage,
-        panel.FormCommittee("entered", (member("E1"),)),
+        panel.FormCommittee("designated", (member("E1"),), "特殊项目"),
         Role.OPERATOR,
         "member-number-used",
     ),

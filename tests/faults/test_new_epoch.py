@@ -228,3 +228,38 @@ async def test_two_successors_of_one_log_are_evidence_and_neither_goes_on(world:
         async with asyncio.timeout(10):
             while not any(status.state == "tampered" for status in a.peer_status()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+
+async def test_after_a_fork_the_new_epoch_stands_on_what_the_neighbour_witnessed_and_the_rest_is_set_aside(
+    world: World,
+) -> None:
+    """The whole folder went back, its fence too, and recorded alone; nobody could tell it of anything."""
+    async with running(settings(world, "b")) as b:
+        async with running(settings(world, "a")) as a:
+            await incident(a, "备份以前")
+        shutil.copytree(world.data("a"), world.folder / "backup", ignore=shutil.ignore_patterns("*.sock"))
+        async with running(settings(world, "a")) as a:
+            await incident(a, "邻机已存证")
+            await until(b, lambda db: size_of(db, E1) == 2)
+    shutil.rmtree(world.data("a"))
+    (world.folder / "backup").rename(world.data("a"))
+    async with running(replace(settings(world, "a"), peers=())) as a:
+        for n in range(3):
+            await incident(a, f"只在本机 {n}")
+    async with running(settings(world, "b")) as b:
+        async with running(settings(world, "a")) as a, asyncio.timeout(20):
+            while a.gate.cause not in {"closed", "peer-differs"}:  # noqa: ASYNC110 - another task's word
+                await asyncio.sleep(0.05)
+        new = await opened(world)
+        assert (new.proven.size, new.proven.lost, new.proven.aside) == (2, 2, 3)
+        async with running(settings(world, "a")) as a:
+            assert a.stopped is None
+            await until(b, lambda db: size_of(db, E2) >= 1)
+            for node in (a, b):
+                texts = {row.text for row in await node.read(incidents)}
+                assert {"备份以前", "邻机已存证"} <= texts
+                assert not {text for text in texts if text.startswith("只在本机")}
+            aside = await a.read(lambda db: db.execute("SELECT seq FROM set_aside ORDER BY seq").fetchall())
+            assert [row[0] for row in aside] == [1, 2, 3]
+    assert_clean(world, "a")
+    assert_clean(world, "b")

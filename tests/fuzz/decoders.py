@@ -7,11 +7,12 @@ import json
 import tempfile
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from node.bid_file import open_bid, seal_bid
@@ -28,11 +29,12 @@ from node.settings import SettingsFault, parse_settings
 from sync import seal
 from sync.blob_wire import Chunk, audit_path, chunk_root
 from sync.bundle import ZipMembers
-from sync.certs import make_authority
+from sync.certs import CertFault, make_authority
 from sync.checkpoint import open_checkpoint, read
 from sync.codec import decode, encode, pack, unpack
 from sync.courier import Contents, Listed, LogPart, Said, open_note
 from sync.crl import CrlRefused, issue_crl, open_crl
+from sync.enrolment import EnrolRefused, Member, Request, csr_key, make_csr
 from sync.fence import FenceState
 from sync.keys import KeyFault, load_public, make_identity
 from sync.merkle import Frontier, inclusion_proof, leaf_hash
@@ -44,6 +46,7 @@ from sync.seal import SealFault
 from sync.succession import Statement, open_envelope, parse_statement, seal_envelope
 from sync.tampered import Malformed, Tampered
 from sync.tiles import decode_bundle, decode_tile, encode_bundle, parse_tile_path
+from sync.trust import read_leaf
 from sync.verify import verify_bundle
 from sync.wire import (
     AddCheckpoint,
@@ -227,6 +230,8 @@ def decoders() -> tuple[Decoder, ...]:
         bytes(Package(span, tuple(log.entries(span.first, span.end)), (bytes(32),) * 3)) for span in spans(250, 300)
     )
     statement, succession, ca, public_json = _succession()
+    leaf = unpack(succession)[1]
+    request = _request()
     authority = make_authority("dali.erhai", NOW)
     crl = issue_crl(authority, number=7, revoked={5: NOW, 9: NOW}, now=NOW)
     crl_ca = authority.certificate_pem
@@ -311,6 +316,10 @@ def decoders() -> tuple[Decoder, ...]:
             lambda data: open_envelope(data, ca_pem=ca, prefecture="dali.erhai"),
             (Malformed, Tampered),
         ),
+        Decoder("node certificate", (leaf,), lambda data: read_leaf(data, ca, "dali.erhai"), (CertFault,)),
+        Decoder(
+            "certificate request", (request.csr,), lambda data: csr_key(replace(request, csr=data)), (EnrolRefused,)
+        ),
         Decoder("list of revocations", (crl, _pem(crl)), lambda data: open_crl(data, crl_ca), (CrlRefused,)),
         Decoder("chunk", (bytes(chunk),), Chunk.parse, again=bytes),
         Decoder("courier's list", (bytes(contents),), Contents.parse, again=bytes),
@@ -340,6 +349,16 @@ def _unchanged(data: bytes, envelope: bytes, room: RoomKey) -> None:
 def _still(data: bytes, envelope: bytes) -> None:
     seal.open_with_key(b"k" * 32, data, b"context")
     assert data == envelope, "a changed envelope opens"
+
+
+def _request() -> Request:
+    """What a node asks to be enrolled with; of it, the signing request is another format than ours."""
+    key = Ed25519PrivateKey.from_private_bytes(b"\x05" * 32)
+    node = "532924-room-1-a"
+    origin = "dali.erhai/532924/room-1/a/e1"
+    raw = key.public_key().public_bytes_raw().hex()
+    member = Member(node, "county", "532924-room-1", origin, str(LOG.vkey), "", "", "00" * 32, raw, "")
+    return Request("dali.erhai", 1, 2, make_csr(node, key), member)
 
 
 def _succession() -> tuple[bytes, bytes, bytes, bytes]:

@@ -30,7 +30,7 @@ LOT = cast.LOT_CODE
 EXPERT, DESK = f"/expert/lots/{LOT}", f"/desk/lots/{LOT}"
 BIDS = (cast.BIDDERS[0], cast.BIDDERS[1], cast.BIDDERS[3])
 SEATS = {f"X-{n}": f"0{n}" for n in range(1, 6)}
-STAFF = {"G-1": Role.AGENCY, "O-1": Role.OPERATOR, "S-1": Role.SUPERVISOR, "M-1": Role.TECHNICIAN}
+STAFF = {"G-1": Role.AGENCY, "O-1": Role.OPERATOR, "S-1": Role.SUPERVISOR, "M-1": Role.TECHNICIAN, "W-1": Role.WITNESS}
 AGENCY, OPERATOR, SUPERVISOR = (Actor(no, STAFF[no]) for no in ("G-1", "O-1", "S-1"))
 FULL = {criterion.no: criterion.full_centi for criterion in cast.SCHEME.criteria}
 
@@ -81,9 +81,8 @@ class Room:
         await self.do(project.SubmitFiling(hashlib.sha256(b"plan").digest(), "方案"), AGENCY)
         return self
 
-    async def bidding(self) -> "Room":
-        """Three sealed bids are here; the deadline has not come."""
-        await self.filing()
+    async def noticed(self) -> "Room":
+        """After the filing: the notice is out."""
         await self.do(project.DecideFiling("no-problem", ""), SUPERVISOR)
         digest = hashlib.sha256(b"documents").digest()
         documents = notice.IssueDocuments(
@@ -97,6 +96,11 @@ class Room:
             hashlib.sha256(text.encode()).digest(), text, cast.MEDIA, *moments, False, cast.OPENING_PLACE
         )
         await self.do(published, AGENCY)
+        return self
+
+    async def bidding(self) -> "Room":
+        """Three sealed bids are here; the deadline has not come."""
+        await (await self.filing()).noticed()
         self.at("2026-03-05 09:00")
         room = load_room_key(self.node.settings.data / ROOM_KEY)
         for company in BIDS:
@@ -118,7 +122,7 @@ class Room:
             MemberIdentity(f"E{n}", "expert", no, small_node.NODE, seat, f"专家{n}", "5329", "139", "某单位")
             for n, (no, seat) in enumerate(SEATS.items(), 1)
         )
-        await self.node.form_committee(LOT, "entered", members, command_id=new_id(), actor=OPERATOR)
+        await self.node.form_committee(LOT, "designated", members, "特殊项目", command_id=new_id(), actor=OPERATOR)
         return self
 
     async def opened(self) -> "Room":
@@ -214,6 +218,13 @@ class Browser:
         client = TestClient(TestServer(create_app(room.node)))
         await client.start_server()
         browser = cls(client)
+        await browser.post("/demo/sign-in", {"person": person})
+        return browser
+
+    @classmethod
+    async def at(cls, other: "Browser", person: str) -> "Browser":
+        """Open another person's browser at the same application, and sign in."""
+        browser = cls(TestClient(other.client.server))
         await browser.post("/demo/sign-in", {"person": person})
         return browser
 

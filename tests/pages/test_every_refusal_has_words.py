@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from node.cli_enrol import REASONS
+from node.enrol_words import REASONS
 from web.messages import SENTENCES
 
 NODE = Path(__file__).parents[2] / "node"

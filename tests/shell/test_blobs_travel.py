@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sync.blob_parts import MOST_OPEN, Parts
+from sync.blob_parts import MOST_OPEN, Parts, Taken
 from sync.blob_push import BlobPush, Wanted
 from sync.blob_receiver import BlobPort
 from sync.blob_wire import CHUNK, Chunk, audit_path, chunk_root, chunks_of
 from sync.blobs import BlobFault, BlobStore
-from sync.link import PeerLink
+from sync.link import LinkFault, PeerLink
 from sync.merkle import leaf_hash
 from sync.status import LinkState
 from tests.shell.sync_room import NOW_MS, RoomNode, identity_in
@@ -52,8 +52,18 @@ class Pair:
         async def held(sha256: bytes) -> None:
             self.known.add(sha256)
 
+        async def lost(sha256: bytes) -> None:
+            self.known.discard(sha256)
+
         return BlobPush(
-            self.link(), self.a.store, self.sent, origin="a", now_ms=lambda: NOW_MS, lacking=lacking, held=held
+            self.link(),
+            self.a.store,
+            self.sent,
+            origin="a",
+            now_ms=lambda: NOW_MS,
+            lacking=lacking,
+            held=held,
+            lost=lost,
         )
 
     def link(self) -> PeerLink:
@@ -203,3 +213,40 @@ async def test_a_sender_that_lost_the_file_says_so_and_goes_on_with_others(pair:
     task.cancel()
     assert pair.received.has(SHA)
     assert "not here to send" in push.status.detail
+
+
+async def test_two_senders_of_one_file_at_once_end_with_it_whole(pair: Pair) -> None:
+    data = b"".join(bytes([n]) * CHUNK for n in range(9))
+    sha = pair.sent.put(data)
+    pair.named[sha] = len(data)
+    await asyncio.gather(pair.pushed(), pair.pushed())
+    assert pair.received.get(sha) == data
+
+
+async def test_a_chunk_that_came_before_its_turn_is_sent_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    take, early = Parts.take, []
+
+    def once_too_early(self: Parts, sha256: bytes, chunk: Chunk):
+        if chunk.index == 1 and not early:
+            early.append(chunk.index)
+            return Taken(complete=False, next_index=1)
+        return take(self, sha256, chunk)
+
+    monkeypatch.setattr(Parts, "take", once_too_early)
+    pair.sent.put(DATA)
+    pair.named[SHA] = len(DATA)
+    push = await pair.pushed()
+    assert pair.received.get(SHA) == DATA
+    assert early == [1]
+    assert push.status.state is not LinkState.OFFLINE
+
+
+async def test_a_peer_that_never_takes_a_chunk_is_given_up(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Parts, "take", lambda _self, _sha256, _chunk: Taken(complete=False, next_index=0))
+    pair.sent.put(DATA)
+    pair.named[SHA] = len(DATA)
+    push = pair.push()
+    with pytest.raises(LinkFault) as fault:
+        await push.once()
+    await push._close()
+    assert (fault.value.why, "no progress" in fault.value.detail) == ("unexpected-answer", True)

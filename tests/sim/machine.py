@@ -261,8 +261,10 @@ class Machine:
         """A peer proves that another hand has signed with this node's key."""
         running = self.running
         if running is not None and running.node.stopped is None:
-            await stop_on_proof(running.node, proof, by)
-            running.disproved.set()
+            try:
+                await stop_on_proof(running.node, proof, by)
+            finally:
+                running.disproved.set()
             self.world.note("disproved", self.name, by)
 
     # -- own entries -------------------------------------------------------------------------------------------------

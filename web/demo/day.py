@@ -210,9 +210,13 @@ class Day:
             ",".join((m.no, m.kind, m.person, CODES[m.node], m.seat, m.name, m.id_no, m.phone, m.employer))
             for m in cast.MEMBERS
         ]
-        even = self.refused("G-01", "committee", {"how": "entered", "members": "\n".join(lines[:6])})
+        even = self.refused(
+            "G-01", "committee", {"reason": "特殊项目：批准文号 宾政办〔2026〕1号", "members": "\n".join(lines[:6])}
+        )
         self.say("组建", f"六人委员会被拒绝：{even}")
-        number = self.act("G-01", "committee", {"how": "entered", "members": "\n".join(lines)})
+        number = self.act(
+            "G-01", "committee", {"reason": "特殊项目：批准文号 宾政办〔2026〕1号", "members": "\n".join(lines)}
+        )
         self.say("组建", f"七人评标委员会：专家六人、招标人代表一人，四席在 a 机、三席在 b 机，姓名密封，回执 {number}")
 
     def opening(self) -> None:

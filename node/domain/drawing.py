@@ -1,0 +1,287 @@
+"""A draw as a stream (抽取): frozen, committed, revealed, ranked; who was reached and what came of it; published at the end.
+
+draw/<lot code>-<round>-<E|K|T><number>: experts (专家), a coefficient (系数), a tie (并列).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from node.domain import ceremony, draw
+from node.domain.ceremony import CommitNonce, DrawVoided, ReleaseShare
+from node.domain.draw import Reached, Standing
+from node.domain.drawn import (
+    ACCEPTED,
+    COEFFICIENT,
+    DRAWS_MOST,
+    EXPERTS,
+    PENDING,
+    POOL_MOST,
+    TIE,
+    Accepted,
+    CancelDraw,
+    DrawPublished,
+    DrawState,
+    ExpertsFrozen,
+    FreezeExperts,
+    FreezeOptions,
+    OpenEscrow,
+    OptionDrawn,
+    OptionsFrozen,
+    OutcomeRecorded,
+    PlaceStanding,
+    PoolRanked,
+    PublishDraw,
+    RecordOutcome,
+    RevealNonce,
+    draw_id,
+)
+from node.domain.eligibility import check_request, eligible, require_enough
+from node.domain.guards import breach, require_digest, require_one_of, require_second, require_short, require_text
+from node.domain.profile import Profile
+from node.domain.refused import NotOffered, Refused
+from node.domain.values import DAY_MS, Asked, Recorded
+
+
+def decide(state: DrawState, stream: str, command: object, asked: Asked) -> tuple[Any, ...]:
+    """Return the events of a command about a draw. Raises Refused."""
+    match command:
+        case FreezeExperts():
+            return _freeze_experts(state, stream, command, asked)
+        case FreezeOptions():
+            return _freeze_options(state, stream, command, asked)
+        case _:
+            return _after_freeze(state, stream, command, asked)
+
+
+def _after_freeze(state: DrawState, stream: str, command: object, asked: Asked) -> tuple[Any, ...]:
+    if state.frozen is None:
+        raise Refused("not-frozen", rule="freeze-first")
+    if state.voided:
+        raise Refused("draw-void", rule="void-is-over", value=state.voided)
+    match command:
+        case CommitNonce():
+            return ceremony.commit(state.ceremony, command, asked)
+        case RevealNonce():
+            done = ceremony.reveal(state.ceremony, command.party, command.nonce, asked)
+            return done, *_known(state, stream, command, asked)
+        case ReleaseShare():
+            return (ceremony.release(state.ceremony, command, asked.profile(state.frozen.profile_id), asked),)
+        case OpenEscrow():
+            opened = ceremony.escrow_opened(state.ceremony, command.party, command.nonce)
+            void = any(isinstance(one, DrawVoided) for one in opened)
+            return opened if void else (*opened, *_known(state, stream, command, asked))
+        case RecordOutcome():
+            return (_outcome(state, command),)
+        case CancelDraw():
+            require_second(asked, command.second)
+            require_text(reason=command.reason)
+            require_short(reason=command.reason)
+            if state.complete:
+                raise Refused("draw-complete", rule="cancel-before-complete")
+            return (DrawVoided("cancelled", str(asked.actor.role), command.reason),)
+        case PublishDraw():
+            return (_publish(state, command, asked),)
+        case _:
+            raise NotOffered("draw/", type(command).__name__)
+
+
+def evolve(state: DrawState, event: object, recorded: Recorded) -> DrawState:
+    """Return the state after an event."""
+    match event:
+        case ExpertsFrozen() | OptionsFrozen():
+            return replace(state, frozen=event, ceremony=ceremony.begin(event.parties, event.trustees))
+        case DrawVoided(why=why):
+            return replace(state, voided=why)
+        case PoolRanked(seed=seed, standings=places):
+            standings = tuple(Standing(one.groups, one.employer) for one in places)
+            return replace(state, seed=seed, standings=standings, reached=draw.first_reached(state.needs, standings))
+        case OptionDrawn(seed=seed, drawn=drawn):
+            return replace(state, seed=seed, drawn=drawn)
+        case OutcomeRecorded():
+            return _after_outcome(state, event)
+        case DrawPublished(order=order):
+            return replace(state, order=order)
+        case _:
+            person = recorded.actor.partition(":")[2].partition("@")[0]
+            return replace(state, ceremony=ceremony.evolve(state.ceremony, event, person, recorded.at_ms))
+
+
+# -- the freeze ----------------------------------------------------------------------------------------------------------
+
+
+def _freeze_experts(state: DrawState, stream: str, command: FreezeExperts, asked: Asked) -> tuple[ExpertsFrozen]:
+    request = command.request
+    lot = _lot_of(state, stream, command, asked)
+    if lot.notice.published is None:
+        raise Refused("no-notice", rule="notice-first", cites=("ZB 37",))
+    if lot.panel.members:
+        raise Refused("committee-formed", rule="formed-once", value=str(len(lot.panel.members)), cites=("ZB 37",))
+    profile = asked.profile(lot.profile_id)
+    check_request(request, profile)
+    if request.session.from_ms <= asked.at_ms:
+        raise Refused("session-past", rule="draw-before-session", value=str(request.session.from_ms))
+    if command.second:
+        require_second(asked, command.second)
+        require_text(reason=command.reason)
+        require_short(reason=command.reason)
+        require_one_of(command.second.partition(":")[0], ("supervisor",), "second")
+    _fresh(command, profile, asked)
+    found = eligible(command.experts, request, profile)
+    require_enough(found, request, profile, command.second)
+    if len(found.pool) > POOL_MOST:
+        raise Refused("pool-too-large", rule="pool-size", value=str(len(found.pool)), limit=str(POOL_MOST))
+    if not command.sealed:
+        raise Refused("identity-not-sealed", rule="names-secret-until-result", cites=("ZB 37",))
+    require_digest(snapshot=command.snapshot)
+    ceremony.begin(command.parties, command.trustees)
+    return (
+        ExpertsFrozen(
+            request=request,
+            number=command.number,
+            round_no=lot.round_no,
+            profile_id=lot.profile_id,
+            pool_hash=draw.pool_hash(number for number, _ in found.pool),
+            pool_size=len(found.pool),
+            excluded=found.excluded,
+            eligible=tuple(found.eligible_for(index) for index in range(len(request.groups))),
+            small=found.small,
+            snapshot=command.snapshot,
+            snapshot_at_ms=command.snapshot_at_ms,
+            sealed=command.sealed,
+            parties=command.parties,
+            trustees=command.trustees,
+            second=command.second,
+            reason=command.reason,
+        ),
+    )
+
+
+def _freeze_options(state: DrawState, stream: str, command: FreezeOptions, asked: Asked) -> tuple[OptionsFrozen]:
+    require_one_of(command.kind, (COEFFICIENT, TIE), "kind")
+    lot = _lot_of(state, stream, command, asked)
+    require_text(name=command.name)
+    options = draw.sorted_pool(command.options)
+    if len(options) < 2:
+        raise Refused("options-malformed", rule="options", value=str(len(options)), limit="2")
+    if command.kind == COEFFICIENT and not lot.opening.started:
+        raise Refused("not-opened", rule="coefficient-after-deadline", value=command.name)
+    if command.kind == TIE and not lot.evaluation.closed:
+        raise Refused("scoring-open", rule="tie-after-scoring", value=command.name)
+    ceremony.begin(command.parties, command.trustees)
+    return (
+        OptionsFrozen(
+            kind=command.kind,
+            lot_code=command.lot_code,
+            number=command.number,
+            round_no=lot.round_no,
+            profile_id=lot.profile_id,
+            name=command.name,
+            options=options,
+            pool_hash=draw.pool_hash(options),
+            parties=command.parties,
+            trustees=command.trustees,
+        ),
+    )
+
+
+def _lot_of(state: DrawState, stream: str, command: FreezeExperts | FreezeOptions, asked: Asked) -> Any:
+    """Return the lot's state, for the next draw of its kind and no other: a second try needs an end of the first."""
+    if state.frozen is not None:
+        raise Refused("frozen-already", rule="freeze-once", value=stream)
+    experts = isinstance(command, FreezeExperts)
+    lot_code = command.request.lot_code if isinstance(command, FreezeExperts) else command.lot_code
+    kind, name = (EXPERTS, "") if isinstance(command, FreezeExperts) else (command.kind, command.name)
+    lot = asked.look(f"lot/{lot_code}")
+    if not getattr(lot, "lot_code", ""):
+        raise Refused("lot-not-registered", rule="registered-first", value=lot_code)
+    expected = f"draw/{draw_id(lot_code, lot.round_no, kind, command.number)}"
+    if stream != expected or not 1 <= command.number <= DRAWS_MOST:
+        raise Refused("draw-id-differs", rule="draw-ids", value=stream, limit=expected)
+    for number in range(1, command.number):
+        before = asked.look(f"draw/{draw_id(lot_code, lot.round_no, kind, number)}")
+        same = experts or before.frozen is None or before.frozen.name == name
+        if same and not before.over:
+            raise Refused("draw-not-over", rule="no-second-draw", value=str(number), cites=("ZBT 46",))
+    return lot
+
+
+def _fresh(command: FreezeExperts, profile: Profile, asked: Asked) -> None:
+    """Refuse a snapshot of the bank older than the profile allows, unless the supervisor has approved it."""
+    bank = asked.look(f"bank/{asked.node}")
+    if (bank.commitments, bank.taken_at_ms) != (command.snapshot, command.snapshot_at_ms):
+        raise Refused("snapshot-differs", rule="bank-as-imported", value=command.snapshot.hex()[:16])
+    rule = profile.rule("draw-snapshot-days")
+    age = (asked.at_ms - command.snapshot_at_ms) // DAY_MS
+    if command.snapshot_at_ms > asked.at_ms:
+        raise Refused("time-ahead", rule="moments", value=str(command.snapshot_at_ms))
+    if age >= profile.number(rule.id) and not command.second:
+        raise breach(rule, "snapshot-old", value=age)
+
+
+# -- seed, ranking, calls ------------------------------------------------------------------------------------------------
+
+
+def _known(
+    state: DrawState, stream: str, command: RevealNonce | OpenEscrow, asked: Asked
+) -> tuple[PoolRanked | OptionDrawn, ...]:
+    """Return the outcome when this nonce is the last one; nothing before."""
+    nonces = state.ceremony.known_after(command.party, command.nonce)
+    frozen = state.frozen
+    if nonces is None or frozen is None:
+        return ()
+    seed = draw.seed_of(stream.partition("/")[2], frozen.pool_hash, nonces)
+    if isinstance(frozen, OptionsFrozen):
+        if frozen.kind == COEFFICIENT:
+            return (OptionDrawn(seed, (draw.drawn_option(seed, frozen.name, frozen.options),)),)
+        return (OptionDrawn(seed, draw.tie_order(seed, frozen.name, frozen.options)),)
+    numbers = [number for number, _, _ in command.listed]
+    if not numbers or draw.pool_hash(numbers) != frozen.pool_hash:
+        raise Refused("pool-differs", rule="pool-as-frozen", value=str(len(numbers)), limit=str(frozen.pool_size))
+    asks = not asked.profile(frozen.profile_id).flag("draw-same-employer")
+    by_number = {number: PlaceStanding(groups, employer if asks else -1) for number, groups, employer in command.listed}
+    return (PoolRanked(seed, tuple(by_number[number] for number in draw.ranked(seed, numbers))),)
+
+
+def _outcome(state: DrawState, command: RecordOutcome) -> OutcomeRecorded:
+    found = next((one for one in state.reached if one.place == command.place), None)
+    if found is None:
+        raise Refused("not-reached", rule="in-order", value=str(command.place))
+    require_one_of(command.outcome, (ACCEPTED, *draw.OUTCOMES), "outcome")
+    calls = {"declined", "no-answer", ACCEPTED}
+    if (found.state == PENDING) != (command.outcome in calls) or not found.stands:
+        raise Refused("outcome-differs", rule="outcomes-follow", value=command.outcome, limit=found.state)
+    if command.outcome == ACCEPTED:
+        require_digest(who=command.who)
+        if not command.sealed:
+            raise Refused("identity-not-sealed", rule="names-secret-until-result", cites=("ZB 37",))
+        return OutcomeRecorded(command.place, command.outcome, command.who, command.sealed)
+    return OutcomeRecorded(command.place, command.outcome, b"", b"")
+
+
+def _after_outcome(state: DrawState, event: OutcomeRecorded) -> DrawState:
+    reached = tuple(
+        Reached(one.group, one.place, event.outcome) if one.place == event.place else one for one in state.reached
+    )
+    accepted = tuple(one for one in state.accepted if one.place != event.place)
+    if event.outcome == ACCEPTED:
+        return replace(state, reached=reached, accepted=(*accepted, Accepted(event.place, event.who, event.sealed)))
+    group = next(one.group for one in reached if one.place == event.place)
+    place = draw.next_place(group, state.standings, reached)
+    if place is not None:
+        reached = (*reached, Reached(group, place))
+    return replace(state, reached=reached, accepted=accepted)
+
+
+def _publish(state: DrawState, command: PublishDraw, asked: Asked) -> DrawPublished:
+    if state.kind != EXPERTS or state.frozen is None:
+        raise Refused("draw-published", rule="published-once", value=state.kind)
+    if state.order:
+        raise Refused("draw-published", rule="published-once")
+    lot = asked.look(f"lot/{state.lot_code}")
+    if not lot.evaluation.reported_at_ms and not lot.project.ended:
+        raise Refused("draw-sealed", rule="published-after-evaluation", cites=("ZB 37",))
+    if draw.pool_hash(command.order) != state.frozen.pool_hash:
+        raise Refused("pool-differs", rule="pool-as-frozen", value=str(len(command.order)))
+    if command.order != draw.ranked(state.seed, command.order):
+        raise Refused("order-differs", rule="order-by-seed")
+    return DrawPublished(command.order)

@@ -1,0 +1,314 @@
+"""What is asked and recorded of a draw (抽取记录): its commands, its events, and what the rules remember of it.
+
+Until the end the log knows experts of a draw by their place in the ranking only; who they are is sealed to the room.
+"""
+
+from dataclasses import dataclass, field
+
+from node.domain import ceremony, draw
+from node.domain.ceremony import CeremonyState, CommitNonce, ReleaseShare, Trustee
+from node.domain.draw import Reached, Standing
+from node.domain.draw_proof import Proof, ProofGroup, ProofParty
+from node.domain.eligibility import DrawRequest, Expert, Small
+from node.domain.refused import Refused
+
+EXPERTS, COEFFICIENT, TIE = "experts", "coefficient", "tie"
+LETTERS = {EXPERTS: "E", COEFFICIENT: "K", TIE: "T"}
+POOL_MOST = 1_000  # the sealed list stands in one entry
+DRAWS_MOST = 99
+Listed = tuple[str, tuple[int, ...], int]  # an expert of the list: number, groups, employer within the list
+ACCEPTED, PENDING = "accepted", "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeExperts:
+    """Freeze the pool of an expert draw. `experts` is the whole snapshot, taken from the bank at `snapshot_at_ms`.
+
+    `sealed` is the eligible list sealed to the room; `second` is the supervisor, as role:person, who approves a small choice
+    or an old snapshot for `reason`; empty where there is nothing to approve.
+    """
+
+    request: DrawRequest
+    number: int
+    experts: tuple[Expert, ...]
+    snapshot: bytes
+    snapshot_at_ms: int
+    sealed: bytes
+    parties: tuple[str, ...]
+    trustees: tuple[Trustee, ...]
+    second: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertsFrozen:
+    """The pool stands: its hash and size, how many are out for which reason, the sealed list. Nobody's name or number."""
+
+    request: DrawRequest
+    number: int
+    round_no: int
+    profile_id: str
+    pool_hash: bytes
+    pool_size: int
+    excluded: tuple[tuple[str, int], ...]
+    eligible: tuple[int, ...]  # for each group
+    small: tuple[Small, ...]
+    snapshot: bytes
+    snapshot_at_ms: int
+    sealed: bytes
+    parties: tuple[str, ...]
+    trustees: tuple[Trustee, ...]
+    second: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeOptions:
+    """Freeze what a coefficient or a tie is drawn from: declared values, or the references of tied bids."""
+
+    kind: str
+    lot_code: str
+    number: int
+    name: str
+    options: tuple[str, ...]
+    parties: tuple[str, ...]
+    trustees: tuple[Trustee, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsFrozen:
+    """The options stand, in byte order."""
+
+    kind: str
+    lot_code: str
+    number: int
+    round_no: int
+    profile_id: str
+    name: str
+    options: tuple[str, ...]
+    pool_hash: bytes
+    parties: tuple[str, ...]
+    trustees: tuple[Trustee, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevealNonce:
+    """Reveal. `ranked` is the opened list in ranking order, as the node finds it when this is the last nonce."""
+
+    party: str
+    nonce: bytes
+    listed: tuple[Listed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEscrow:
+    """Open the nonce of a party that kept it back, from the shares on record; `nonce` is what they give."""
+
+    party: str
+    nonce: bytes
+    listed: tuple[Listed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceStanding:
+    """One place of the ranking: for which groups, and a number for the employer (-1: the rule does not ask)."""
+
+    groups: tuple[int, ...]
+    employer: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRanked:
+    """The seed is known; whoever holds the list knows the order. `standings` are in ranking order."""
+
+    seed: bytes
+    standings: tuple[PlaceStanding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OptionDrawn:
+    """The seed is known, and with it the options in drawn order: one for a coefficient, all of them for a tie."""
+
+    seed: bytes
+    drawn: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcome:
+    """What came of reaching one expert: accepted, or why not. `who` commits to the expert's data, `sealed` holds it."""
+
+    place: int
+    outcome: str
+    who: bytes = b""
+    sealed: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecorded:
+    """One expert has answered; whoever does not come makes the next in the ranking the replacement."""
+
+    place: int
+    outcome: str
+    who: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDraw:
+    """The supervisor, with a second person, ends a draw before anybody was seated. It stays on record for good."""
+
+    reason: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishDraw:
+    """Publish the numbers of the pool, so that anybody can re-run the draw. `order` is the ranking."""
+
+    order: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawPublished:
+    """The ranking by number."""
+
+    order: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An expert who will come: the place, the commitment to the data, and the data sealed to the room."""
+
+    place: int
+    who: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DrawState:
+    """What the rules remember of one draw."""
+
+    frozen: ExpertsFrozen | OptionsFrozen | None = None
+    ceremony: CeremonyState = field(default_factory=CeremonyState)
+    voided: str = ""
+    seed: bytes = b""
+    standings: tuple[Standing, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
+    drawn: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Return what is drawn; empty before the freeze."""
+        return EXPERTS if isinstance(self.frozen, ExpertsFrozen) else self.frozen.kind if self.frozen else ""
+
+    @property
+    def lot_code(self) -> str:
+        """Return the lot that this draw is for; empty before the freeze."""
+        if isinstance(self.frozen, ExpertsFrozen):
+            return self.frozen.request.lot_code
+        return self.frozen.lot_code if self.frozen else ""
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """Return how many each group needs."""
+        return tuple(one.need for one in self.frozen.request.groups) if isinstance(self.frozen, ExpertsFrozen) else ()
+
+    @property
+    def tenderer_seats(self) -> int:
+        """Return how many of the committee the tenderer sends."""
+        return self.frozen.request.tenderer_seats if isinstance(self.frozen, ExpertsFrozen) else 0
+
+    @property
+    def session_from_ms(self) -> int:
+        """Return when the evaluation is to begin."""
+        return self.frozen.request.session.from_ms if isinstance(self.frozen, ExpertsFrozen) else 0
+
+    def standing_in(self, group: int, state: str) -> int:
+        """Return how many of a group are pending or accepted."""
+        return sum(one.group == group and one.state == state for one in self.reached)
+
+    @property
+    def short(self) -> tuple[int, ...]:
+        """Return the groups that the ranking cannot fill any more."""
+        return tuple(
+            group
+            for group, need in enumerate(self.needs)
+            if self.seed
+            and sum(one.stands for one in self.reached if one.group == group) < need
+            and draw.next_place(group, self.standings, self.reached) is None
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody who is needed has accepted; for a coefficient or a tie, whether it is drawn."""
+        if self.kind != EXPERTS:
+            return bool(self.drawn)
+        return bool(self.seed) and all(
+            self.standing_in(group, ACCEPTED) == need for group, need in enumerate(self.needs)
+        )
+
+    @property
+    def over(self) -> bool:
+        """Whether another draw may follow: this one is void, or its ranking is used up."""
+        return bool(self.voided or self.short)
+
+
+def draw_id(lot_code: str, round_no: int, kind: str, number: int) -> str:
+    """Return the id of a draw, which is the end of its stream's name."""
+    return f"{lot_code}-{round_no}-{LETTERS[kind]}{number}"
+
+
+def proof_of(state: DrawState, stream: str) -> Proof:
+    """Return the published proof. Raises Refused while the numbers are sealed."""
+    if not state.order or not isinstance(state.frozen, ExpertsFrozen):
+        raise Refused("draw-not-published", rule="published-after-evaluation", cites=("ZB 37",))
+    groups = []
+    for index, group in enumerate(state.frozen.request.groups):
+        own = {one.place: one.state for one in state.reached if one.group == index}
+        passed = draw.skipped(index, group.need, state.standings, state.reached)
+        passed |= {place: outcome for place, outcome in own.items() if outcome in draw.OUTCOMES}
+        groups.append(
+            ProofGroup(
+                name=group.name,
+                need=group.need,
+                taken=tuple(state.order[place] for place in sorted(own) if own[place] == ACCEPTED),
+                passed=tuple((state.order[place], passed[place]) for place in sorted(passed)),
+            )
+        )
+    parties = tuple(
+        ProofParty(name=one.name, commit=one.commit.hex(), nonce=one.nonce.hex(), source=one.source)
+        for one in state.ceremony.parties
+    )
+    return Proof(
+        draw_id=stream.partition("/")[2],
+        pool=draw.sorted_pool(state.order),
+        pool_hash=state.frozen.pool_hash.hex(),
+        parties=parties,
+        seed=state.seed.hex(),
+        order=state.order,
+        groups=tuple(groups),
+    )
+
+
+COMMANDS: tuple[type, ...] = (
+    FreezeExperts,
+    FreezeOptions,
+    CommitNonce,
+    RevealNonce,
+    ReleaseShare,
+    OpenEscrow,
+    RecordOutcome,
+    CancelDraw,
+    PublishDraw,
+)
+EVENTS: tuple[type, ...] = (
+    ExpertsFrozen,
+    OptionsFrozen,
+    PoolRanked,
+    OptionDrawn,
+    OutcomeRecorded,
+    DrawPublished,
+    *ceremony.EVENTS,
+)

@@ -1,0 +1,41 @@
+"""A second implementation in another language agrees with the product on the vector, on random draws and on coefficients."""
+
+import json
+import random
+
+import pytest
+
+from node.domain.draw_proof import judge
+from node.draw_json import parse_proof, proof_json
+from tests.data import draws
+from tests.judges import draw_judge
+
+pytestmark = pytest.mark.skipif(draw_judge.NODE is None, reason="needs Node.js (Debian: nodejs)")
+
+
+def test_both_find_the_vector_right_and_draw_the_same_coefficient():
+    lines = [
+        draw_judge.one_line(proof_json(draws.vector())),
+        json.dumps({"seed": draws.SEED, "coef": "K", "options": 5}).encode(),
+    ]
+    assert draw_judge.asked(lines) == ["ok", "4"]
+
+
+def test_both_agree_on_a_thousand_whole_draws():
+    assert draw_judge.proofs(1_000) == ["ok"] * 1_000
+
+
+def test_both_agree_on_a_thousand_coefficients():
+    assert [pair for pair in draw_judge.coefficients(1_000) if str(pair[0]) != pair[1]] == []
+
+
+def test_what_one_finds_changed_the_other_finds_changed():
+    chance = random.Random(5)
+    lines = []
+    for seed in range(300):
+        proof = draw_judge.changed(json.loads(proof_json(draws.random_proof(seed))), chance)
+        lines.append(json.dumps(proof).encode())
+    ours = [judge(parse_proof(line)) is None for line in lines]
+    theirs = [said == "ok" for said in draw_judge.asked(lines)]
+    assert ours == theirs
+    assert sum(ours) < 15  # a swap in an order of one, or an empty group: nothing was changed

@@ -1,0 +1,219 @@
+"""The draw at the desk, as browsers without JavaScript see it: each party by its own sign-in, counts only, no name too early."""
+
+from dataclasses import replace
+
+import pytest
+
+from node.drawing import Drawings
+from tests.data import bank
+from tests.faults import small_node
+from tests.pages.room import LOT, OPERATOR, Browser, Room, new_id
+from web.demo import cast
+
+DRAWS, DRAW = f"/desk/lots/{LOT}/draws", f"/desk/draws/{LOT}-1-E1"
+NODE = small_node.NODE
+REQUEST = {
+    "begins": "2026-03-25 10:00",
+    "hours": "8",
+    "groups": f"施工,A08,4,5329,{NODE}\n造价,A06,1,,{NODE}",
+    "tenderer_seats": "0",
+    "recusals": "第3设计院,,1",
+}
+SEATS = "\n".join(f"E{n},{NODE},0{n}" for n in range(1, 6))
+
+
+@pytest.fixture
+async def room(tmp_path):
+    found = Room.in_folder(tmp_path)
+    found.node.settings = replace(found.node.settings, trustees=bank.TRUSTEES)
+    await (await found.filing()).noticed()
+    found.at("2026-03-20 09:00")
+    taken = cast.ms("2026-03-10 00:00")
+    await Drawings(found.node).import_bank(bank.csv(), taken, command_id=new_id(), actor=OPERATOR)
+    found.at("2026-03-24 16:00")
+    yield found
+    await found.node.close()
+
+
+@pytest.fixture
+async def desk(room):
+    """Browsers of everybody at one application: the nonces live in it."""
+    first = await Browser.of(room, "O-1")
+    app_of = {"O-1": first}
+
+    async def browser(person: str) -> Browser:
+        if person not in app_of:
+            app_of[person] = await Browser.at(first, person)
+        return app_of[person]
+
+    yield browser
+    for one in reversed(app_of.values()):
+        await one.close()
+
+
+async def frozen(desk, **changes: str):
+    page = await (await desk("O-1")).fill(f"{DRAWS}/freeze", {**REQUEST, **changes})
+    assert page.status == 200, page.words
+    return page
+
+
+async def committed(desk):
+    await frozen(desk)
+    for person in ("O-1", "S-1", "G-1"):
+        page = await (await desk(person)).fill(f"{DRAW}/commit", {})
+        assert "/receipts/" in page.path
+
+
+async def ranked(desk):
+    await committed(desk)
+    for person in ("G-1", "S-1", "O-1"):
+        page = await (await desk(person)).fill(f"{DRAW}/reveal", {})
+        assert "/receipts/" in page.path
+
+
+async def answer_all(desk, decline: int = 0):
+    """The witness calls whoever is pending; the first ones decline."""
+    for _ in range(20):
+        witness = await desk("W-1")
+        page = await witness.get(DRAW)
+        if "待通知" not in page.words:
+            return
+        place = int(page.words.split("第 ")[1].split(" 位")[0]) - 1
+        outcome = "declined" if decline else "accepted"
+        decline = max(0, decline - 1)
+        done = await witness.fill(f"{DRAW}/outcome", {"place": str(place), "outcome": outcome})
+        assert "/receipts/" in done.path, done.words
+
+
+def nobody_named(page) -> bool:
+    return not any(name in page.html for name in bank.NAMES)
+
+
+async def test_a_lot_without_a_draw_says_so_and_only_the_operator_may_ask(desk):
+    assert "还没有抽取" in (await (await desk("O-1")).get(DRAWS)).words
+    assert "申请抽取专家" not in (await (await desk("S-1")).get(DRAWS)).words
+    assert (await (await desk("S-1")).get(f"{DRAWS}/freeze")).status == 403
+
+
+async def test_each_party_commits_and_reveals_by_its_own_sign_in(desk):
+    await frozen(desk)
+    for person in ("O-1", "S-1", "G-1"):
+        browser = await desk(person)
+        assert f"{DRAW}/commit" in (await browser.get(DRAW)).html
+        await browser.fill(f"{DRAW}/commit", {})
+        page = await browser.get(DRAW)
+        assert "您的随机数" in page.words
+        assert f"{DRAW}/commit" not in page.html
+    assert "您的随机数" not in (await (await desk("W-1")).get(DRAW)).words
+    for person in ("O-1", "S-1", "G-1"):
+        await (await desk(person)).fill(f"{DRAW}/reveal", {})
+    page = await (await desk("O-1")).get(DRAW)
+    assert page.words.count("✓ 已公开") == 3
+    assert nobody_named(page)
+    assert f"{DRAW}/outcome" not in page.html  # the operator sees counts; another one calls
+
+
+async def test_the_day_from_request_to_committee_with_two_who_decline(desk, room):
+    await ranked(desk)
+    await answer_all(desk, decline=2)
+    operator = await desk("O-1")
+    early = await operator.fill(f"{DRAW}/seat", {"seats": SEATS})
+    assert early.status == 409
+    assert "专家名单仍在保密时间内" in early.words
+    room.at("2026-03-25 09:40")
+    wrong = await operator.fill(f"{DRAW}/seat", {"seats": "E1,elsewhere,01"})
+    assert wrong.status == 422
+    assert "不在本开评标室" in wrong.words
+    done = await operator.fill(f"{DRAW}/seat", {"seats": SEATS})
+    assert "/receipts/" in done.path, done.words
+    page = await operator.get(DRAW)
+    assert "评标委员会名单" in page.words
+    assert sum(name in page.words for name in bank.NAMES) == 5
+    assert nobody_named(await (await desk("S-1")).get(DRAW))
+    assert nobody_named(await operator.get(f"/desk/lots/{LOT}"))
+    sealed = await operator.fill(f"{DRAW}/publish", {})
+    assert sealed.status == 409
+    assert (await operator.get(f"{DRAW}/proof.json")).status == 409
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "says"),
+    [
+        ({"groups": "施工,A08,四,5329,x"}, 422, "人数须为整数"),
+        ({"groups": "施工,A08"}, 422, "第 1 行须有 5 到 5 项"),
+        ({"groups": "施工,A08,5,,elsewhere"}, 422, "不在本开评标室"),
+        ({"recusals": "甲公司"}, 422, "第 1 行须有 3 到 3 项"),
+        ({"groups": f"施工,A08,4,,{NODE}"}, 409, "评标委员会人数不足"),
+        ({"groups": f"施工,A08,6,,{NODE}"}, 409, "应为单数"),
+        ({"groups": f"施工,A08,3,,{NODE}", "tenderer_seats": "2"}, 409, "三分之二"),
+        ({"groups": f"施工,C01,5,,{NODE}"}, 409, "可抽取名单为空|符合条件的专家不足"),
+        ({"groups": f"施工,A08,9,,{NODE}"}, 409, "难以保密"),
+        ({"begins": "2026-03-01 10:00"}, 409, "评标开始时间已过"),
+        ({"approver": "S-1", "approver_pin": "0000"}, 422, "人员号或口令不对"),
+        ({"approver": "W-1", "approver_pin": "1234"}, 422, "角色不能"),
+    ],
+)
+async def test_a_request_that_cannot_be_served_says_why_and_freezes_nothing(desk, changes, status, says):
+    page = await (await desk("O-1")).fill(f"{DRAWS}/freeze", {**REQUEST, **changes})
+    assert page.status == status
+    assert any(word in page.words for word in says.split("|")), page.words
+    assert "还没有抽取" in (await (await desk("O-1")).get(DRAWS)).words
+
+
+async def test_a_small_choice_is_approved_by_the_supervisor_and_shown_as_such(desk):
+    approved = {"approver": "S-1", "approver_pin": "1234", "reason": "本县专业人员不足"}
+    await frozen(desk, groups=f"施工,A08,9,,{NODE}", **approved)
+    assert "已由行政监督人员批准" in (await (await desk("O-1")).get(DRAW)).words
+
+
+async def test_nobody_acts_for_another_party_or_before_its_turn(desk):
+    await frozen(desk)
+    witness = await desk("W-1")
+    assert (await witness.get(f"{DRAW}/commit")).status == 404
+    assert (await (await desk("O-1")).get(f"{DRAW}/reveal")).status == 404
+    assert (await (await desk("O-1")).get(f"{DRAW}/nothing")).status == 404
+    assert (await (await desk("O-1")).get("/desk/draws/none")).status == 404
+
+
+async def test_a_page_older_than_the_draw_is_stale_where_it_matters(desk):
+    await ranked(desk)
+    witness = await desk("W-1")
+    page = await witness.get(f"{DRAW}/outcome")
+    await witness.fill(f"{DRAW}/outcome", {"place": _first(await witness.get(DRAW)), "outcome": "accepted"})
+    late = await witness.send(page, f"{DRAW}/outcome", {"place": "0", "outcome": "declined"})
+    assert late.status == 409
+
+
+def _first(page) -> str:
+    return str(int(page.words.split("待通知")[1].split("第 ")[1].split(" 位")[0]) - 1)
+
+
+async def test_a_false_share_is_refused_by_name_and_the_reveal_time_is_waited_for(desk, room):
+    await committed(desk)
+    operator = await desk("O-1")
+    share = {"party": "TENDERER", "trustee": "1", "share": "ab" * 32}
+    assert "公开随机数的时间还没有到" in (await operator.fill(f"{DRAW}/share", share)).words
+    room.at("2026-03-24 16:05")
+    assert "份额与承诺时记录的不一致" in (await operator.fill(f"{DRAW}/share", share)).words
+
+
+async def test_the_supervisor_and_a_second_person_end_a_draw_and_it_stays_on_record(desk):
+    await committed(desk)
+    given = {"reason": "专业代码填错", "second": "W-1", "second_pin": "1234"}
+    done = await (await desk("S-1")).fill(f"{DRAW}/cancel", given)
+    assert "/receipts/" in done.path, done.words
+    page = await (await desk("O-1")).get(DRAW)
+    assert "本次抽取已作废" in page.words
+    assert f"{DRAW}/reveal" not in page.html
+    assert "申请抽取专家" in (await (await desk("O-1")).get(DRAWS)).words
+
+
+async def test_a_node_that_cannot_record_says_so_and_still_shows_the_draw(desk, room):
+    await frozen(desk)
+    from node.recorder import NodeFault
+
+    room.node.stopped = NodeFault("the disk is full", "free some space")
+    page = await (await desk("O-1")).fill(f"{DRAW}/commit", {})
+    assert page.status == 503
+    assert (await (await desk("O-1")).get(DRAW)).status == 200
+    room.node.stopped = None

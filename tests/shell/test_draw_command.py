@@ -1,0 +1,139 @@
+"""`erhai draw verify`: 0 for a draw that holds, 4 for any change, 2 for what is no proof."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from erhai import cli
+from node import cli_draw
+from node.domain import draw, draw_proof
+from node.draw_json import KEYS, parse_proof, proof_json
+from tests.data import draws
+
+D1 = json.loads(proof_json(draws.vector()))
+
+
+@pytest.fixture
+def verify(tmp_path):
+    """Run the command over these bytes."""
+
+    def run(body, *options, language="zh_CN.UTF-8"):
+        file = tmp_path / "PROOF.json"
+        file.write_bytes(body if isinstance(body, bytes) else json.dumps(body).encode())
+        return CliRunner(env={"LANG": language}).invoke(cli, ["draw", "verify", str(file), *options])
+
+    return run
+
+
+def test_the_vector_holds_in_both_languages_and_as_json(verify):
+    chinese, english, told = verify(D1), verify(D1, language="en_US.UTF-8"), verify(D1, "--json")
+    assert (chinese.exit_code, english.exit_code, told.exit_code) == (0, 0, 0)
+    assert "抽取 DRAW-20260320-0001：相符" in chinese.stdout
+    assert "draw DRAW-20260320-0001: holds" in english.stdout
+    answer = json.loads(told.stdout)
+    assert answer == {
+        "ok": True,
+        "draw_id": draws.DRAW_ID,
+        "seed": draws.SEED,
+        "taken": {"工程": list(draws.COMMITTEE)},
+        "escrow": [],
+    }
+
+
+def test_a_nonce_from_escrow_is_told(verify):
+    proof = copy.deepcopy(D1)
+    proof["parties"][1]["source"] = "escrow"
+    result = verify(proof)
+    assert result.exit_code == 0
+    assert "由托管开启：SUPERVISOR" in result.stdout
+
+
+def test_the_published_form_has_the_agreed_keys_and_reads_back():
+    assert tuple(D1) == KEYS
+    assert list(D1["parties"][0]) == ["name", "commit", "nonce", "source"]
+    assert list(D1["groups"][0]) == ["name", "need", "taken", "passed"]
+    assert D1["groups"][0]["passed"][0] == {"no": "5329240008", "outcome": "declined"}
+    assert parse_proof(proof_json(draws.vector())) == draws.vector()
+
+
+def leaves(tree, path=()):
+    """Every place of a tree that holds a value, with the way to it."""
+    if isinstance(tree, dict):
+        return [found for key, value in tree.items() for found in leaves(value, (*path, key))]
+    if isinstance(tree, list):
+        return [found for at, value in enumerate(tree) for found in leaves(value, (*path, at))]
+    return [path]
+
+
+# A name of a group and a word for who did not come are bound to nothing in the proof: the log has them.
+UNBOUND = {("groups", 0, "name"), *((("groups", 0, "passed", at, "outcome")) for at in (0, 1))}
+
+
+@pytest.mark.parametrize("path", [path for path in leaves(D1) if path not in UNBOUND], ids=str)
+def test_any_changed_value_is_found(verify, path):
+    for value in changed(path):
+        tree = copy.deepcopy(D1)
+        place = tree
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+        result = verify(tree, "--json")
+        told = json.loads(result.stdout)
+        if path[-1] == "source" and value == "escrow":
+            continue
+        assert (result.exit_code, told["ok"]) == (4, False), (path, value)
+        assert told["problem"] in cli_draw.PROBLEMS
+
+
+def changed(path):
+    place = D1
+    for step in path:
+        place = place[step]
+    if isinstance(place, int):
+        return [place + 1, place - 1, str(place), True, None]
+    flipped = ("1" if place[0] != "1" else "2") + place[1:]
+    return [flipped, place + " ", place[:-1], "", 7, None, [place]]
+
+
+@pytest.mark.parametrize("path", [(), ("parties", 0), ("groups", 0), ("groups", 0, "passed", 0)], ids=str)
+def test_a_key_less_or_more_is_found(verify, path):
+    for change in ("less", "more"):
+        tree = copy.deepcopy(D1)
+        place = tree
+        for step in path:
+            place = place[step]
+        if change == "less":
+            place.pop(next(iter(place)))
+        else:
+            place["note"] = ""
+        assert verify(tree).exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"7", b'{"a": 1}', b"\xff\xfe", b'{"v": 1, "v": 1}', b"<html>", b"[" * 100],
+)
+def test_what_is_no_proof_is_unusable(verify, body):
+    result, told = verify(body), verify(body, "--json")
+    assert (result.exit_code, told.exit_code) == (2, 2)
+    assert "不能作为抽取证明读取" in result.stderr
+    assert json.loads(told.stdout)["problem"] == "unusable"
+
+
+def test_a_missing_file_is_a_usage_error(tmp_path):
+    assert CliRunner().invoke(cli, ["draw", "verify", str(tmp_path / "none.json")]).exit_code == 2
+
+
+def test_every_problem_has_words():
+    """A code that the rules can answer with has a sentence, and a sentence belongs to a code."""
+    text = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (draw_proof, draw))
+    missing = [
+        code for code in cli_draw.PROBLEMS if f'"{code}"' not in text and code not in {"malformed", "stands-twice"}
+    ]
+    assert missing == []
+    words = {line.split('Problem("')[1].split('"')[0] for line in text.splitlines() if 'Problem("' in line}
+    words |= {line.split('return "')[1].split('"')[0] for line in text.splitlines() if 'return "' in line}
+    assert words <= {*cli_draw.PROBLEMS}

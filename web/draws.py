@@ -1,0 +1,296 @@
+"""Draws at the desk (可验证抽取): freeze, commit, reveal, escrow, calls, seats, publication. Counts only; no name before its time."""
+
+from typing import Any
+
+from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
+
+from node.domain import drawn
+from node.domain.ceremony import WITNESS, reveals_due_ms
+from node.domain.draw_proof import PARTIES as REQUIRED
+from node.domain.drawn import DrawState, ExpertsFrozen
+from node.domain.eligibility import DrawRequest, Group, Recusal, Span
+from node.domain.lot import LotState
+from node.domain.streams import draw_stream
+from node.domain.values import Role
+from node.draw_json import proof_json
+from node.drawing import Drawings
+from node.views import drawing as drawing_view
+from web.acts_opening import venue_nodes
+from web.desk import desk_only, lot_of, revision, stale
+from web.draw_steps import OUTCOMES, PARTIES, STEPS, Given, Step, party_of
+from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
+from web.keys import DRAWINGS, NODE
+from web.render import new_command_id, page
+from web.second import confirm
+from web.security import for_roles, not_found, read_form, signed_in
+
+routes = RouteTableDef()
+REASONS = {
+    "specialty": "专业不符",
+    "region": "地区不符",
+    "disabled": "停用",
+    "suspended": "暂停",
+    "unqualified": "资格不符",
+    "age": "超过年龄",
+    "leave": "请假",
+    "session": "同时段已被抽取",
+    "frequency": "抽取过于频繁",
+    "recused-employer": "工作单位须回避",
+    "relation": "与回避单位有关系",
+}
+_FREEZE = (
+    Field("begins", "评标开始时间", "time"),
+    Field("hours", "预计小时数", "whole", low=1, high=240, value="8"),
+    Field("groups", "专业组", "area", longest=2_000, hint="每行一组：名称,专业代码,人数,地区代码(可空),节点"),
+    Field("tenderer_seats", "招标人代表人数", "whole", low=0, high=30, value="0"),
+    Field(
+        "recusals",
+        "回避单位",
+        "area",
+        required=False,
+        longest=4_000,
+        hint="每行一家：名称,统一社会信用代码,原因(1/2/3/4/9)",
+    ),
+    Field("witness", "见证人员也参加承诺", "flag", required=False),
+    Field("reason", "人数偏少或快照过期的批准理由", "area", required=False, longest=2_000),
+    Field("approver", "批准人（行政监督人员的人员号）", required=False, longest=20),
+    Field("approver_pin", "批准人的口令", "pin", required=False, longest=40, hint="由批准人本人输入"),
+)
+
+
+@routes.get("/desk/lots/{lot}/draws")
+@desk_only
+async def of_lot(request: Request) -> Response:
+    """List a lot's draws, and what may be drawn."""
+    node, lot = request.app[NODE], await lot_of(request)
+    rows = await node.read(lambda db: drawing_view.of_lot(db, lot.lot_code))
+    states = [(draw_id, await request.app[DRAWINGS].state(draw_id)) for draw_id, _kind in rows]
+    operator = signed_in(request).person.role is Role.OPERATOR
+    return page(
+        request,
+        "desk/draws.html",
+        live=f"lot/{lot.lot_code},log",
+        lot=lot,
+        draws=states,
+        may_freeze=operator and not lot.panel.members and (not states or states[-1][1].over),
+    )
+
+
+def _rows(text: str, field: str, least: int, most: int) -> list[list[str]]:
+    found = []
+    for number, line in enumerate((row for row in text.splitlines() if row.strip()), 1):
+        parts = [part.strip() for part in line.replace("，", ",").split(",")]
+        if not least <= len(parts) <= most:
+            raise FieldErrors({field: f"第 {number} 行须有 {least} 到 {most} 项，用逗号分开"})
+        found.append([*parts, *[""] * (most - len(parts))])
+    return found
+
+
+def _request_of(lot_code: str, values: dict[str, Any], nodes: tuple[str, ...]) -> DrawRequest:
+    groups = []
+    for number, (name, specialty, need, region, venue) in enumerate(_rows(values["groups"], "groups", 5, 5), 1):
+        if not need.isascii() or not need.isdigit() or len(need) > 2:
+            raise FieldErrors({"groups": f"第 {number} 行的人数须为整数"})
+        if venue not in nodes:
+            raise FieldErrors({"groups": f"第 {number} 行的节点“{venue}”不在本开评标室：{'、'.join(nodes)}"})
+        groups.append(Group(name, specialty, int(need), region, venue))
+    recusals = tuple(Recusal(*row) for row in _rows(values["recusals"], "recusals", 3, 3))
+    session = Span(values["begins"], values["begins"] + values["hours"] * 3_600_000)
+    return DrawRequest(lot_code, session, tuple(groups), values["tenderer_seats"], recusals)
+
+
+def _form(request: Request, form: FormState, title: str, *, back: str, note: str = "", status: int = 200) -> Response:
+    prefix = "错误：" if form.errors else ""
+    return page(
+        request, "desk/form.html", status=status, title_prefix=prefix, form=form, title=title, back=back, note=note
+    )
+
+
+_FREEZE_NOTE = "冻结后名单不能更改。页面只显示人数；抽中的专家依次通知，不能参加的由同一排序的下一位递补，不重新抽取。"
+
+
+@routes.get("/desk/lots/{lot}/draws/freeze")
+@for_roles(Role.OPERATOR)
+async def freeze_form(request: Request) -> Response:
+    """Show the request form."""
+    lot = await lot_of(request)
+    url = f"/desk/lots/{lot.lot_code}/draws"
+    form = FormState(f"{url}/freeze", _FREEZE, {}, command_id=new_command_id(), button="冻结抽取名单")
+    return _form(request, form, "申请抽取专家", back=f"/desk/lots/{lot.lot_code}", note=_FREEZE_NOTE)
+
+
+@routes.post("/desk/lots/{lot}/draws/freeze")
+@for_roles(Role.OPERATOR)
+async def freeze(request: Request) -> Response:
+    """Freeze the pool and lead to the receipt."""
+    node, lot, data = request.app[NODE], await lot_of(request), await read_form(request)
+    url = f"/desk/lots/{lot.lot_code}/draws"
+    form = FormState(
+        f"{url}/freeze",
+        _FREEZE,
+        typed(_FREEZE, data),
+        command_id=str(data.get("command_id", "")),
+        button="冻结抽取名单",
+    )
+    try:
+        command_id, values = command_id_of(data), parse(_FREEZE, data)
+        asked = _request_of(lot.lot_code, values, venue_nodes(node))
+        second = ""
+        if values["approver"]:
+            who = confirm(request, values, ("approver", "approver_pin"), (Role.SUPERVISOR,))
+            second = f"{who.role}:{who.no}"
+        number = await _next_number(request.app[DRAWINGS], lot)
+        receipt = await request.app[DRAWINGS].freeze(
+            asked,
+            number,
+            parties=(*REQUIRED, WITNESS) if values["witness"] else REQUIRED,
+            second=second,
+            reason=values["reason"] if second else "",
+            command_id=command_id,
+            actor=signed_in(request).actor,
+        )
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _form(request, form, "申请抽取专家", back=f"/desk/lots/{lot.lot_code}", note=_FREEZE_NOTE, status=422)
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")
+
+
+async def _next_number(draws: Drawings, lot: LotState) -> int:
+    """Return the number of the next expert draw; a draw that stands keeps its number, and its rule refuses a second."""
+    number = 1
+    while (await draws.state(drawn.draw_id(lot.lot_code, lot.round_no, drawn.EXPERTS, number))).over:
+        number += 1
+    return number
+
+
+async def _draw(request: Request) -> tuple[str, DrawState]:
+    draw_id = request.match_info["draw"]
+    state = await request.app[DRAWINGS].state(draw_id)
+    if state.frozen is None:
+        not_found()
+    return draw_id, state
+
+
+@routes.get("/desk/draws/{draw}")
+@desk_only
+async def show(request: Request) -> Response:
+    """Show a draw: counts, parties, what this role can do; to the one who calls, whom; names once the committee is formed."""
+    draw_id, state = await _draw(request)
+    node, draws, person = request.app[NODE], request.app[DRAWINGS], signed_in(request).person
+    lot = await node.state(f"lot/{state.lot_code}")
+    seated = isinstance(lot, LotState) and lot.panel.draw_id == draw_id
+    names = []
+    if seated and person.role in {Role.OPERATOR, Role.WITNESS}:
+        for member in lot.panel.members:
+            kept = await node.personal(member.commitment)
+            names.append((member, kept.fields[0] if kept else ""))
+    party = party_of(state, person.role)
+    noted = draws.noted(draw_id, party, person.no)
+    frozen = state.frozen
+    profile = next(one for one in node.profiles if frozen is not None and one.id == frozen.profile_id)
+    return page(
+        request,
+        "desk/draw.html",
+        live=f"{draw_stream(draw_id)},log",
+        draw_id=draw_id,
+        state=state,
+        experts=isinstance(frozen, ExpertsFrozen),
+        groups=_groups(state),
+        reasons=[(REASONS[code], count) for code, count in frozen.excluded]
+        if isinstance(frozen, ExpertsFrozen)
+        else [],
+        parties=PARTIES,
+        due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.seed else 0,
+        noted=noted.hex() if noted and not state.ceremony.party(party).nonce else "",
+        calls=await draws.calls(draw_id) if person.role is Role.WITNESS and not state.voided else (),
+        outcomes=OUTCOMES,
+        names=names,
+        steps=[
+            step for step in STEPS.values() if step.may(state, person.role) and not (step.slug == "seat" and seated)
+        ],
+    )
+
+
+def _groups(state: DrawState) -> list[tuple[str, int, int, int, int, bool]]:
+    """Return of every group: name, eligible, needed, accepted, pending, and whether the ranking is used up."""
+    if not isinstance(state.frozen, ExpertsFrozen):
+        return []
+    return [
+        (
+            group.name,
+            state.frozen.eligible[index],
+            group.need,
+            state.standing_in(index, drawn.ACCEPTED),
+            state.standing_in(index, drawn.PENDING),
+            index in state.short,
+        )
+        for index, group in enumerate(state.frozen.request.groups)
+    ]
+
+
+@routes.get("/desk/draws/{draw}/proof.json")
+@desk_only
+async def proof(request: Request) -> Response:
+    """Return the published proof."""
+    draw_id, _state = await _draw(request)
+    body = proof_json(await request.app[DRAWINGS].proof(draw_id))
+    disposition = f'attachment; filename="PROOF-{draw_id}.json"'
+    return Response(body=body, content_type="application/json", headers={"Content-Disposition": disposition})
+
+
+def _step(request: Request, state: DrawState) -> Step:
+    step = STEPS.get(request.match_info["step"])
+    if step is None or not step.may(state, signed_in(request).person.role):
+        return not_found()  # type: ignore[return-value]
+    return step
+
+
+@routes.get("/desk/draws/{draw}/{step}")
+@desk_only
+async def step_form(request: Request) -> Response:
+    """Show one step's form."""
+    draw_id, state = await _draw(request)
+    step = _step(request, state)
+    form = FormState(
+        f"/desk/draws/{draw_id}/{step.slug}",
+        step.fields(state, signed_in(request).person.role),
+        {},
+        command_id=new_command_id(),
+        revision=await revision(request.app[NODE], draw_stream(draw_id)),
+        button=step.button,
+    )
+    return _form(request, form, step.title, back=f"/desk/draws/{draw_id}", note=step.note)
+
+
+@routes.post("/desk/draws/{draw}/{step}")
+@desk_only
+async def do_step(request: Request) -> Response:
+    """Do one step and lead to the receipt."""
+    draw_id, state = await _draw(request)
+    node, data = request.app[NODE], await read_form(request)
+    step = STEPS.get(request.match_info["step"])
+    if step is None:
+        return not_found()
+    role = signed_in(request).person.role
+    fields = step.fields(state, role)
+    form = FormState(
+        f"/desk/draws/{draw_id}/{step.slug}",
+        fields,
+        typed(fields, data),
+        command_id=str(data.get("command_id", "")),
+        button=step.button,
+    )
+    try:
+        form.revision = revision_of(data)
+        command_id = command_id_of(data)
+        if not step.shared and await stale(node, draw_stream(draw_id), data):
+            return page(request, "frame/stale.html", status=409)
+        values = parse(fields, data)
+        given = Given(
+            request, request.app[DRAWINGS], node, draw_id, state, values, command_id, signed_in(request).actor
+        )
+        receipt = await step.do(given)
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _form(request, form, step.title, back=f"/desk/draws/{draw_id}", note=step.note, status=422)
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk/draws/{draw_id}")

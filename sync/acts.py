@@ -78,6 +78,16 @@ def act_text(kind: str, lines: Mapping[str, str], digest: bytes) -> bytes:
     return text
 
 
+def readable(text: bytes) -> bool:
+    """Whether these are words in the form of `act_text`, so that what is shown is what is signed."""
+    try:
+        lines = text.decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        return False
+    whole = len(text) <= MAX_TEXT and lines[0] == HEAD and lines[-1] == "" and len(lines) >= 4
+    return whole and all(_LINE.fullmatch(line) for line in lines[:-1])
+
+
 class _CmsSigner(Signer):
     def __init__(self, signer: ActSigner) -> None:
         certificate = read_certificate(signer.certificate, "signer")

@@ -61,6 +61,9 @@ def main() -> None:
         frame = error.__traceback__
         while frame is not None and frame.tb_next is not None:
             frame = frame.tb_next
+        if type(error).__name__ in {"CorruptError", "NotADBError"}:  # of apsw, which not every verb loads
+            click.echo(f"数据库文件受损；停止节点后运行 erhai check / the database file is damaged: {error}", err=True)
+            sys.exit(4)
         where = f"{frame.tb_frame.f_code.co_filename.rpartition('/')[2]}:{frame.tb_lineno}" if frame else "?"
         click.echo(f"故障 / fault: {type(error).__name__} ({where})", err=True)
         sys.exit(3)

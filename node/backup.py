@@ -21,7 +21,7 @@ from node.places import DATABASE, FENCE, KEYS
 from node.settings import Replica, Settings
 from node.start import make_tables, open_asking
 from node.store import connect
-from node.successions import current, known_successions, log_keys
+from node.successions import current, known_successions, log_keys, own_public
 from node.verdict import GateReport
 from sync.codec import decode
 from sync.fence import UNPROVEN, Fence, FenceFault
@@ -136,10 +136,11 @@ async def restore_node(settings: Settings, name: str) -> RestoreDone:
     """Put the newest copy in the database's place, and reconcile it with the peers; the node must not be running.
 
     `name` is a replica, a replica's URL, or `peers`. What was there is set aside, never deleted. Raises BackupFault,
-    LitestreamFault, FenceFault (in-use), KeyFault, StoreFault.
+    LitestreamFault, FenceFault (in-use), KeyFault, SettingsFault, StoreFault.
     """
     data = settings.data
     finish_epoch(data)
+    own_public(settings)
     keys = load_identity(data / KEYS)
     fence = _fence(data)
     try:

@@ -14,12 +14,12 @@ import click
 from node.backup import BackupFault, Drill, RestoreDone, drill, restore_node
 from node.calendars import CalendarFault
 from node.domain.calendar import CHINA
+from node.folder_words import fence_words, next_steps
 from node.litestream import LitestreamFault
 from node.people import PeopleFault
 from node.places import DATABASE, SETTINGS
 from node.settings import SettingsFault, load_settings
 from node.store import StoreFault
-from node.verdict import words_of
 from sync.fence import FenceFault
 from sync.keys import KeyFault
 
@@ -30,11 +30,11 @@ _FAULTS = (BackupFault, LitestreamFault, SettingsFault, StoreFault, KeyFault, Ca
 
 
 @contextmanager
-def _said(what: str) -> Iterator[None]:
+def _said(data: Path, what: str) -> Iterator[None]:
     try:
         yield
     except FenceFault as fault:
-        click.echo(f"请先停止节点 / stop the node first: {fault}", err=True)
+        click.echo(fence_words(data, fault), err=True)
         sys.exit(3)
     except _FAULTS as fault:
         click.echo(f"{what}: {fault}", err=True)
@@ -58,7 +58,7 @@ def drill_command(data: Path, source: str, *, as_json: bool) -> None:
     if not (data / DATABASE).is_file():
         click.echo(f"{data}: 这里没有节点数据库 {DATABASE} / no node database here", err=True)
         sys.exit(2)
-    with _said("演练未完成 / the drill failed"):
+    with _said(data, "演练未完成 / the drill failed"):
         found = asyncio.run(drill(load_settings(data / SETTINGS), source))
     if as_json:
         click.echo(json.dumps({"ok": found.good, **asdict(found)}, ensure_ascii=False))
@@ -96,9 +96,11 @@ def cli_restore(data: Path, source: str, *, as_json: bool) -> None:
     if not (data / SETTINGS).is_file():
         click.echo(f"{data}: 这里没有节点设置 {SETTINGS} / no settings here", err=True)
         sys.exit(2)
-    with _said("未能恢复 / not restored"):
-        done = asyncio.run(restore_node(load_settings(data / SETTINGS), source))
-    click.echo(json.dumps(_facts(done), ensure_ascii=False) if as_json else _words(done))
+    with _said(data, "未能恢复 / not restored"):
+        settings = load_settings(data / SETTINGS)
+        done = asyncio.run(restore_node(settings, source))
+    peers = tuple(peer.name for peer in settings.peers)
+    click.echo(json.dumps(_facts(done), ensure_ascii=False) if as_json else _words(done, data, peers))
     sys.exit(0 if not done.gate.cause else 1)
 
 
@@ -107,11 +109,11 @@ def _facts(done: RestoreDone) -> dict[str, object]:
     return {**asdict(done), "set_aside": aside, "active": not done.gate.cause}
 
 
-def _words(done: RestoreDone) -> str:
+def _words(done: RestoreDone, data: Path, peers: tuple[str, ...]) -> str:
     lines = [f"已由 {done.source} 恢复 {done.restored_size} 条记录" + (f"（事务 {done.txid}）" if done.txid else "")]
     if done.size > done.restored_size:
         lines.append(f"  由邻机找回 {done.size - done.restored_size} 条")
     if done.set_aside is not None:
         lines.append(f"  原数据库移到 {done.set_aside}")
-    lines.append("可以启动节点 / active" if not done.gate.cause else f"还不能写入：{words_of(done.gate)}")
+    lines.append("可以启动节点 / active" if not done.gate.cause else next_steps(data, done.gate, peers))
     return "\n".join(lines)

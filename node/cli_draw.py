@@ -1,4 +1,8 @@
-"""`erhai draw verify PROOF.json`: anybody re-runs a draw from its published proof, with no node and no network."""
+"""`erhai draw verify PROOF.json`: anybody re-runs a draw from its published proof, with no node and no network.
+
+`erhai draw trustee-key` and `erhai draw share` are a trustee's two acts: make a key once, and open the own share of a nonce
+that a party keeps back.
+"""
 
 import json
 import os
@@ -7,11 +11,15 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import click
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from node.domain.draw_proof import Problem, Proof, judge
+from node.domain.ceremony import TRUSTEES, WITNESS
+from node.domain.draw_proof import PARTIES, Problem, Proof, judge
 from node.domain.refused import Refused
 from node.draw_json import ProofMalformed, parse_proof
+from node.escrow import escrow_info
 from node.exchange.strict_json import MAX_BYTES, shown
+from sync.wrap import WrapFault, unwrap_share
 
 EXIT_USAGE: Final = 2
 EXIT_TAMPERED: Final = 4
@@ -73,6 +81,49 @@ def cli_verify(file: Path, *, as_json: bool) -> None:
     if problem is not None:
         _tampered(problem, as_json=as_json)
     _say(proof, as_json=as_json)
+
+
+@cli_draw.command("trustee-key", epilog="例 / example: erhai draw trustee-key trustee.key")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def cli_trustee_key(file: Path) -> None:
+    """受托人产生密钥：私钥写入 FILE（0600，不覆盖），显示公钥，登记在节点设置的 [[trustee]]。Make a trustee's key."""
+    key = X25519PrivateKey.generate()
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        click.echo(f"{shown(str(file))}: {error.strerror}", err=True)
+        sys.exit(EXIT_USAGE)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(key.private_bytes_raw().hex() + "\n")
+    click.echo(key.public_key().public_bytes_raw().hex())
+
+
+@cli_draw.command(
+    "share", epilog="例 / example: erhai draw share --key trustee.key --draw ID --party TENDERER --trustee 2 BLOB"
+)
+@click.option(
+    "--key", type=click.Path(path_type=Path, dir_okay=False), required=True, help="私钥文件 / private key file"
+)
+@click.option("--draw", "draw_id", required=True, help="抽取编号 / the draw's id")
+@click.option("--party", type=click.Choice([*PARTIES, WITNESS]), required=True, help="未公开的一方 / who keeps back")
+@click.option("--trustee", type=click.IntRange(1, TRUSTEES), required=True, help="受托人序号 / which trustee")
+@click.argument("blob")
+def cli_share(key: Path, draw_id: str, party: str, trustee: int, blob: str) -> None:
+    """受托人解出自己的份额 BLOB（页面所示），交给开评标室提交。Open a trustee's own share of an escrowed nonce."""
+    try:
+        private = X25519PrivateKey.from_private_bytes(bytes.fromhex(key.read_text(encoding="ascii").strip()))
+        wrapped = bytes.fromhex(blob)
+    except OSError as error:
+        click.echo(f"{shown(str(key))}: {error.strerror}", err=True)
+        sys.exit(EXIT_USAGE)
+    except ValueError:
+        click.echo(_word("密钥或份额不是十六进制", "the key or the share is not hex"), err=True)
+        sys.exit(EXIT_USAGE)
+    try:
+        click.echo(unwrap_share(private, escrow_info(draw_id, party, trustee), wrapped).hex())
+    except WrapFault:
+        click.echo(_word("这一份不是给此密钥、此次抽取的", "this share is not for this key and draw"), err=True)
+        sys.exit(EXIT_TAMPERED)
 
 
 def _say(proof: Proof, *, as_json: bool) -> None:

@@ -9,15 +9,17 @@ from pathlib import Path
 import click
 
 from node.calendars import CalendarFault
+from node.check import check_file
 from node.domain.epoch import CAUSES
 from node.domain.refused import Refused
 from node.epoch import NewEpoch, open_epoch
+from node.folder_words import DAMAGED, damaged_words, fence_words
 from node.people import PeopleFault
 from node.places import DATABASE, SETTINGS
 from node.presence import Shown, accounts_of
 from node.recorder import NodeFault
 from node.settings import Settings, SettingsFault, load_settings
-from node.store import StoreFault
+from node.store import StoreFault, connect
 from sync.fence import FenceFault
 from sync.keys import KeyFault
 from sync.link import LinkFault
@@ -56,7 +58,7 @@ def new(data: Path, persons: tuple[str, ...], cause: str, pins_fd: int | None, *
     """开启新纪元：原日志永久封存，另用新密钥继续。节点须已停止；两人各输入本人口令。
 
     先再次尝试由邻机自愈；能自愈的不开启新纪元。The node must be stopped; it first tries once more to heal.
-    退出码 0 已开启；1 未办理；3 故障，或人员账户读不出。
+    退出码 0 已开启；1 未办理；3 故障，或人员账户读不出；4 数据库文件受损，先恢复。
     """
     if len(persons) != 2 or len(set(persons)) != 2:
         raise click.UsageError("须由两个不同的人办理 / two different persons: --by A --by B")
@@ -67,18 +69,34 @@ def new(data: Path, persons: tuple[str, ...], cause: str, pins_fd: int | None, *
         settings = load_settings(data / SETTINGS)
         opened = asyncio.run(open_epoch(settings, _shown(settings, (persons[0], persons[1]), pins_fd), cause))
     except Refused as refused:
+        if refused.code == "epoch-not-needed" and (damage := _file_damage(data)):
+            click.echo(f"未办理 / refused: {damaged_words(data, damage)}", err=True)
+            sys.exit(4)
         click.echo(f"未办理 / refused: {_WHY.get(refused.code, '')} ({refused})", err=True)
         sys.exit(1)
     except PeopleFault as fault:
         click.echo(_NO_ACCOUNTS.format(where=fault.where, why=fault.why), err=True)
         sys.exit(3)
     except FenceFault as fault:
-        click.echo(f"请先停止节点 / stop the node first: {fault}", err=True)
+        click.echo(fence_words(data, fault), err=True)
         sys.exit(3)
+    except DAMAGED as error:
+        click.echo(f"未办理 / refused: {damaged_words(data, error)}", err=True)
+        sys.exit(4)
     except (SettingsFault, KeyFault, StoreFault, NodeFault, CalendarFault, LinkFault, LogFault, Tampered) as fault:
         click.echo(f"无法办理 / cannot be done: {fault}", err=True)
         sys.exit(3)
     click.echo(json.dumps(_facts(opened), ensure_ascii=False) if as_json else _words(opened, cause))
+
+
+def _file_damage(data: Path) -> str:
+    """Return what SQLite finds wrong in the file where the log itself can go on; restoring mends that, not an epoch."""
+    db = connect(data / DATABASE, readonly=True)
+    try:
+        found = check_file(db)
+    finally:
+        db.close()
+    return found[0].why if found else ""
 
 
 def _shown(settings: Settings, persons: tuple[str, str], pins_fd: int | None) -> tuple[Shown, Shown]:

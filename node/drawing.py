@@ -13,7 +13,7 @@ import apsw
 
 from node import expert_bank, personal
 from node.domain import draw, drawn
-from node.domain.ceremony import THRESHOLD, CommitNonce, Party, ReleaseShare, Trustee
+from node.domain.ceremony import CommitNonce, ReleaseShare, Trustee
 from node.domain.draw_proof import Proof
 from node.domain.drawn import DrawState, ExpertsFrozen, FreezeExperts, FreezeOptions, Listed
 from node.domain.eligibility import DrawRequest, eligible
@@ -21,14 +21,15 @@ from node.domain.panel import FormCommittee, Member, ReplaceMember
 from node.domain.refused import Refused
 from node.domain.streams import draw_stream, lot_stream
 from node.domain.values import Actor
+from node.escrow import combined, make_commit
 from node.exchange.experts import BankRecord
 from node.identities import MemberIdentity
 from node.node import Node
 from node.receipts import Receipt
 from node.views import drawing as drawing_view
 from sync import codec
-from sync.shares import ShareFault, combine, split
-from sync.wrap import WrapFault, wrap_share
+from sync.shares import ShareFault
+from sync.wrap import WrapFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +48,6 @@ class Call:
     place: int
     group: str
     phone: str
-
-
-def escrow_info(draw_id: str, party: str, trustee: int) -> bytes:
-    """Return what a wrapped share is bound to."""
-    return f"erhai-escrow-v1\n{draw_id}\n{party}\n{trustee}\n".encode()
-
-
-def make_commit(draw_id: str, party: str, nonce: bytes, trustees: Sequence[Trustee]) -> CommitNonce:
-    """Return the commit to a nonce, with its escrow: three of the five trustees open it. Raises WrapFault, ShareFault."""
-    shares = split(nonce, t=THRESHOLD, n=len(trustees))
-    wraps = tuple(
-        wrap_share(trustee.public, escrow_info(draw_id, party, at), share)
-        for at, (trustee, share) in enumerate(zip(trustees, shares, strict=True), 1)
-    )
-    digests = tuple(hashlib.sha256(share).digest() for share in shares)
-    return CommitNonce(party, draw.commit_of(nonce), digests, wraps)
 
 
 class Drawings:
@@ -203,7 +188,7 @@ class Drawings:
 
         def prepare(db: apsw.Connection) -> drawn.OpenEscrow:
             held = self._held(db, draw_id).ceremony.party(party)
-            nonce = _combined(held)
+            nonce = combined(held)
             listed = self._listed_if_last(db, draw_id, party, nonce) if draw.fits(nonce, held.commit) else ()
             return drawn.OpenEscrow(party, nonce, listed)
 
@@ -265,11 +250,13 @@ class Drawings:
         command_id: bytes,
         actor: Actor,
     ) -> Receipt:
-        """Form the committee from a draw: seats in ranking order, then the tenderer's representatives."""
+        """Form the committee from a draw: seats by group, then by ranking; then the tenderer's representatives."""
         room = self._node.room
 
         def prepare(db: apsw.Connection) -> FormCommittee:
-            accepted = sorted(self._held(db, draw_id).accepted, key=lambda one: one.place)
+            state = self._held(db, draw_id)
+            group_of = {one.place: one.group for one in state.reached}
+            accepted = sorted(state.accepted, key=lambda one: (group_of[one.place], one.place))
             if len(accepted) != len(seats):
                 raise Refused("seats-differ", rule="seat-each", value=str(len(seats)), limit=str(len(accepted)))
             members = [self._member(draw_id, lot_code, one, seat) for one, seat in zip(accepted, seats, strict=True)]
@@ -367,14 +354,6 @@ class Drawings:
             commitment=one.who,
             sealed=self._node.room.seal(packed, f"erhai-member-v1\n{lot_code}\n{seat.no}\n".encode()),
         )
-
-
-def _combined(party: Party) -> bytes:
-    """Return what the shares on record give; nothing where they are too few or not of one secret."""
-    try:
-        return combine(dict(party.shares), t=THRESHOLD)
-    except ShareFault:
-        return b""
 
 
 def _known(state: object) -> DrawState:

@@ -16,7 +16,7 @@ from node.ask_peers import PeerAnswer, ask_peers, link_to, seen_in
 from node.node import Node
 from node.recorder import NodeFault
 from node.store import StoreFault
-from node.verdict import HEALABLE, GateReport, report_of
+from node.verdict import HEALABLE, GateReport, is_restored, report_of
 from sync.checkpoint import Checkpoint, Opened
 from sync.fence import UNPROVEN, Rollback, Seen
 from sync.gate import check_start
@@ -109,10 +109,7 @@ class Recovery:
 
     def _is_restored(self, db: apsw.Connection) -> bool:
         """Return whether this database is a copy that `erhai restore` made and that the fence does not know yet."""
-        mine = instance_id(db)
-        if self._node.recorder.fence.state.instance == mine:
-            return False
-        return db.execute("SELECT 1 FROM restores WHERE instance = ?", (mine,)).fetchone() is not None
+        return self._node.recorder.fence.state.instance != instance_id(db) and is_restored(db)
 
     def _silent(self, answers: tuple[PeerAnswer, ...]) -> tuple[str, ...]:
         """Return the peers that a restored copy still has to hear."""

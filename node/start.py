@@ -29,7 +29,7 @@ from node.settings import Settings
 from node.store import Store, connect
 from node.successions import current, known_successions
 from node.trust import load_judged
-from node.verdict import RESTORE_SCHEMA, report_of
+from node.verdict import RESTORE_SCHEMA, is_restored, report_of
 from node.views.blobs import REACH_SCHEMA
 from sync.announce import remembered_addresses
 from sync.blobs import BlobStore
@@ -187,6 +187,8 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
     )
     node.stopped = _fault(verdict)
     node.gate = report_of(verdict)
+    if node.gate.cause == "other-instance" and store.setup(is_restored):
+        node.gate = replace(node.gate, cause="restored")
     node.statements = statements
     store.start()
     return node

@@ -42,6 +42,10 @@ class StoreFault(Exception):
         return f"{self.what} {self.path}: {self.why}" + (f" ({self.hint})" if self.hint else "")
 
 
+class DamagedFile(StoreFault):
+    """The database file has changed bytes: not the disk's momentary trouble, and nothing that trying again mends."""
+
+
 # What SQLite says of the disk or the file, never of one job: it fails the whole group.
 _MACHINE = (
     apsw.FullError,
@@ -64,10 +68,8 @@ def fault_of(what: str, path: Path, error: BaseException) -> StoreFault:
         case apsw.FullError():
             why, hint = "the disk is full", "free space on the disk, then try again; nothing else is needed"
         case apsw.CorruptError() | apsw.NotADBError() | UnicodeDecodeError():
-            why, hint = (
-                f"the file is damaged ({error})",
-                "stop the node and run erhai check; it heals from its neighbours",
-            )
+            hint = "stop the node and run erhai check, then erhai restore --from peers"
+            return DamagedFile(what, str(path), f"the file is damaged ({error})", hint)
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             why, hint = (
                 f"the disk lets nothing be written ({error})",

@@ -10,8 +10,8 @@ import apsw
 
 from node.places import DATABASE, KEYS
 from node.settings import Peer, Settings, SettingsFault
-from node.store import connect
-from sync.keys import load_public, name_base
+from node.store import connect, fault_of
+from sync.keys import PublicIdentity, load_public, name_base
 from sync.note import VerifierKey
 from sync.succession import Statement, successions
 
@@ -23,18 +23,49 @@ def known_successions(db: apsw.Connection) -> tuple[Statement, ...]:
 
 
 def current(settings: Settings) -> Settings:
-    """Return the settings with the origins and keys of today. Raises SettingsFault where the keys are of another node."""
-    public = load_public(settings.data / KEYS / "public.json")
-    if name_base(public.origin) != name_base(settings.origin) or public.node != settings.node:
-        raise SettingsFault("origin", f"the keys are of {public.origin} ({public.node})")
-    settings = replace(settings, origin=public.origin)
-    if not (settings.data / DATABASE).exists():
+    """Return the settings with the origins and keys of today.
+
+    Raises SettingsFault where the keys or the database are of another node, KeyFault, StoreFault.
+    """
+    settings = replace(settings, origin=own_public(settings).origin)
+    path = settings.data / DATABASE
+    if not path.exists():
         return settings
-    db = connect(settings.data / DATABASE, readonly=True)
+    db = connect(path, readonly=True)
     try:
+        owner = _owner(db)
+        if owner and name_base(owner) != name_base(settings.origin):
+            raise SettingsFault(
+                DATABASE,
+                f"这个数据库是 {owner} 的，设置写的是 {settings.origin}；请放回本节点的数据库 / this database is of {owner}, "
+                f"the settings say {settings.origin}; put this node's database back",
+            )
         return follow(settings, known_successions(db))
+    except (apsw.Error, UnicodeDecodeError) as error:
+        raise fault_of("read", path, error) from error
     finally:
         db.close()
+
+
+def own_public(settings: Settings) -> PublicIdentity:
+    """Return what the node's own key folder says. Raises SettingsFault where it is of another node, KeyFault."""
+    public = load_public(settings.data / KEYS / "public.json")
+    if name_base(public.origin) != name_base(settings.origin) or public.node != settings.node:
+        raise SettingsFault(
+            KEYS,
+            f"这个密钥文件夹是 {public.node}（{public.origin}）的，设置写的是 {settings.node}（{settings.origin}）；请放回本节点的"
+            f"密钥 / these keys are of {public.node} ({public.origin}), the settings say {settings.node} "
+            f"({settings.origin}); put this node's keys back",
+        )
+    return public
+
+
+def _owner(db: apsw.Connection) -> str:
+    """Return the first log of a database: its node's own, made with it; nothing where it has none."""
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'logs'").fetchone() is None:
+        return ""
+    row = db.execute("SELECT origin FROM logs ORDER BY log_id LIMIT 1").fetchone()
+    return "" if row is None else str(row[0])
 
 
 def follow(settings: Settings, statements: Sequence[Statement]) -> Settings:

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import apsw
+
 from sync.fence import Rollback
+from sync.log import instance_id
 
 HEALABLE = frozenset({"unsigned-tail", "entry-changed", "fence-ahead", "peer-ahead"})
 
@@ -21,8 +24,8 @@ CREATE TABLE IF NOT EXISTS restores (       -- copies of this database that `erh
 class GateReport:
     """How the start-up gate stands (启动检查), for pages and the command line.
 
-    `cause` is empty once the node may append; else a cause of `sync.fence.Rollback`, or `waiting` (a restored copy agrees
-    with everything known, but `waiting_for` have not answered). `phase` hash, fetch, compare or derive while a heal works.
+    `cause` is empty once the node may append; else a cause of `sync.fence.Rollback`, `restored` (a copy that `erhai restore`
+    made and that was not compared yet) or `waiting` (it agrees with everything known, but `waiting_for` have not answered). `phase` hash, fetch, compare or derive while a heal works.
     """
 
     cause: str = ""
@@ -38,7 +41,12 @@ class GateReport:
     @property
     def healable(self) -> bool:
         """Return whether the node goes on trying by itself."""
-        return self.cause in HEALABLE or self.cause in {"waiting", "other-instance"}
+        return self.cause in HEALABLE or self.cause in {"waiting", "restored", "other-instance"}
+
+
+def is_restored(db: apsw.Connection) -> bool:
+    """Return whether this database is a copy that `erhai restore` made."""
+    return db.execute("SELECT 1 FROM restores WHERE instance = ?", (instance_id(db),)).fetchone() is not None
 
 
 def report_of(verdict: object) -> GateReport:
@@ -51,13 +59,14 @@ def report_of(verdict: object) -> GateReport:
 
 _CAUSES = {
     "closed": "发现本机密钥在别处签过的记录，或已另开纪元；本日志不再写入，须由两人查明后开启新纪元",
-    "other-instance": "数据库是复制或恢复来的，尚未与邻机核对；请用 erhai restore 恢复",
+    "other-instance": "数据库是直接复制来的，没有经过 erhai restore；请停止节点后用它恢复",
+    "restored": "数据库是由 erhai restore 恢复的副本，正在与邻机核对，核对之后才能写入",
     "other-origin": "栅栏文件属于另一日志",
     "unsigned-tail": "末尾记录没有本机签名，正在由邻机自愈",
     "entry-changed": "有记录受损，正在由邻机自愈",
-    "fence-ahead": "少于本机已经发出的记录，正在由邻机找回",
+    "fence-ahead": "少于本机已经发出的记录，正在向邻机找回",
     "fence-differs": "与本机已经发出的记录不一致，不能自愈，须由两人开启新纪元",
-    "peer-ahead": "少于邻机存证的记录，正在由邻机找回",
+    "peer-ahead": "少于邻机存证的记录，正在向邻机找回",
     "peer-differs": "与邻机存证的记录不一致，不能自愈，须由两人开启新纪元",
     "waiting": "恢复来的副本与已知情况一致，正在等待邻机答复",
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from node.calendars import CalendarFault
+from node.folder_words import fence_words
 from node.people import PeopleFault
 from node.settings import SettingsFault, load_settings
 from node.store import StoreFault
@@ -29,6 +30,9 @@ def cli_run(config: Path) -> None:
         sys.exit(1)
     try:
         asyncio.run(run(settings))
-    except (KeyFault, StoreFault, FenceFault, CalendarFault, PeopleFault, OSError) as fault:
+    except FenceFault as fault:
+        click.echo(f"未能启动 / could not start: {fence_words(settings.data, fault)}", err=True)
+        sys.exit(3)
+    except (SettingsFault, KeyFault, StoreFault, CalendarFault, PeopleFault, OSError) as fault:
         click.echo(f"未能启动 / could not start: {fault}", err=True)
         sys.exit(3)

@@ -224,7 +224,9 @@ STEPS: dict[str, Step] = {
             "确认组建",
             FormCommittee,
             lambda state, _role: (
-                Field("seats", "专家席位", "area", longest=2_000, hint="按排序每行一位：成员编号,节点,席位"),
+                Field(
+                    "seats", "专家席位", "area", longest=2_000, hint="按专业组、再按排序，每行一位：成员编号,节点,席位"
+                ),
                 Field(
                     "tenderer",
                     f"招标人代表（{state.tenderer_seats} 人）",

@@ -7,7 +7,7 @@ from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 from node.domain import drawn
 from node.domain.ceremony import WITNESS, reveals_due_ms
 from node.domain.draw_proof import PARTIES as REQUIRED
-from node.domain.drawn import DrawState, ExpertsFrozen
+from node.domain.drawn import DrawState, ExpertsFrozen, OptionsFrozen
 from node.domain.eligibility import DrawRequest, Group, Recusal, Span
 from node.domain.lot import LotState
 from node.domain.streams import draw_stream
@@ -57,6 +57,15 @@ _FREEZE = (
     Field("approver_pin", "批准人的口令", "pin", required=False, longest=40, hint="由批准人本人输入"),
 )
 
+_OPTIONS = (
+    Field(
+        "kind", "抽取事项", "choice", choices=((drawn.COEFFICIENT, "系数（开标后）"), (drawn.TIE, "并列次序（评分后）"))
+    ),
+    Field("name", "名称", longest=60, hint="招标文件中的系数名称，例如 K"),
+    Field("options", "备选项", "words", longest=4_000, hint="一行一个：系数的各个取值，或者并列投标人的编号"),
+)
+_OPTIONS_NOTE = "备选项冻结后，各方承诺、公开随机数，结果由种子唯一确定，任何人可以重算。同一名称不重新抽取。"
+
 
 @routes.get("/desk/lots/{lot}/draws")
 @desk_only
@@ -72,7 +81,8 @@ async def of_lot(request: Request) -> Response:
         live=f"lot/{lot.lot_code},log",
         lot=lot,
         draws=states,
-        may_freeze=operator and not lot.panel.members and (not states or states[-1][1].over),
+        may_draw_options=operator and lot.opening.started,
+        may_freeze=operator and not lot.panel.members and (all(state.over for _id, state in states)),
     )
 
 
@@ -139,7 +149,7 @@ async def freeze(request: Request) -> Response:
         if values["approver"]:
             who = confirm(request, values, ("approver", "approver_pin"), (Role.SUPERVISOR,))
             second = f"{who.role}:{who.no}"
-        number = await _next_number(request.app[DRAWINGS], lot)
+        number = await _next_number(request.app[DRAWINGS], lot, drawn.EXPERTS)
         receipt = await request.app[DRAWINGS].freeze(
             asked,
             number,
@@ -155,12 +165,58 @@ async def freeze(request: Request) -> Response:
     raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")
 
 
-async def _next_number(draws: Drawings, lot: LotState) -> int:
-    """Return the number of the next expert draw; a draw that stands keeps its number, and its rule refuses a second."""
+@routes.get("/desk/lots/{lot}/draws/options")
+@for_roles(Role.OPERATOR)
+async def options_form(request: Request) -> Response:
+    """Show the form that freezes the options of a coefficient or a tie."""
+    lot = await lot_of(request)
+    url = f"/desk/lots/{lot.lot_code}/draws"
+    form = FormState(f"{url}/options", _OPTIONS, {}, command_id=new_command_id(), button="冻结备选项")
+    return _form(request, form, "抽取系数或并列次序", back=f"/desk/lots/{lot.lot_code}", note=_OPTIONS_NOTE)
+
+
+@routes.post("/desk/lots/{lot}/draws/options")
+@for_roles(Role.OPERATOR)
+async def options(request: Request) -> Response:
+    """Freeze the options and lead to the receipt."""
+    lot, data = await lot_of(request), await read_form(request)
+    url = f"/desk/lots/{lot.lot_code}/draws"
+    form = FormState(
+        f"{url}/options",
+        _OPTIONS,
+        typed(_OPTIONS, data),
+        command_id=str(data.get("command_id", "")),
+        button="冻结备选项",
+    )
+    try:
+        command_id, values = command_id_of(data), parse(_OPTIONS, data)
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        back = f"/desk/lots/{lot.lot_code}"
+        return _form(request, form, "抽取系数或并列次序", back=back, note=_OPTIONS_NOTE, status=422)
+    draws = request.app[DRAWINGS]
+    receipt = await draws.freeze_options(
+        values["kind"],
+        lot.lot_code,
+        await _next_number(draws, lot, values["kind"], values["name"]),
+        values["name"],
+        values["options"],
+        parties=REQUIRED,
+        command_id=command_id,
+        actor=signed_in(request).actor,
+    )
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")
+
+
+async def _next_number(draws: Drawings, lot: LotState, kind: str, name: str = "") -> int:
+    """Return the number of the next draw of a kind. A draw that stands keeps its number: its rule refuses a second."""
     number = 1
-    while (await draws.state(drawn.draw_id(lot.lot_code, lot.round_no, drawn.EXPERTS, number))).over:
+    while True:
+        state = await draws.state(drawn.draw_id(lot.lot_code, lot.round_no, kind, number))
+        another = isinstance(state.frozen, OptionsFrozen) and state.frozen.name != name
+        if not state.over and not another:
+            return number
         number += 1
-    return number
 
 
 async def _draw(request: Request) -> tuple[str, DrawState]:
@@ -201,6 +257,7 @@ async def show(request: Request) -> Response:
         else [],
         parties=PARTIES,
         due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.seed else 0,
+        late=[one for one in state.ceremony.parties if not one.nonce] if state.ceremony.committed else [],
         noted=noted.hex() if noted and not state.ceremony.party(party).nonce else "",
         calls=await draws.calls(draw_id) if person.role is Role.WITNESS and not state.voided else (),
         outcomes=OUTCOMES,

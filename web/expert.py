@@ -88,9 +88,9 @@ async def sign_in_form(request: Request) -> Response:
 @routes.post("/expert/lots/{lot}/sign-in")
 @expert_only
 async def sign_in(request: Request) -> Response:
-    """签到, at the seat of this browser: another member's seat is refused."""
+    """签到, at the seat of this browser: another member's seat is refused. A drawn expert's account has no seat of its own."""
     seat, data = await seat_of(request), await read_form(request)
-    return receipted(await submit(request, seat, data, SignIn(seat.actor.seat)), seat.place.url)
+    return receipted(await submit(request, seat, data, SignIn(seat.actor.seat or seat.member.seat)), seat.place.url)
 
 
 @routes.get("/expert/lots/{lot}/recusal")

@@ -4,7 +4,7 @@ account     / /sign-in /sign-out /demo/sign-in /help /receipts/<number> /healthz
 custody     /desk/lots/<lot>/custody[/release|recall|take|tail]
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
 files_lost  /desk/lots/<lot>/files/lost
-draws       /desk/lots/<lot>/draws[/freeze] /desk/draws/<draw>[/<step>|/proof.json]
+draws       /desk/lots/<lot>/draws[/freeze|/options] /desk/draws/<draw>[/<step>|/proof.json]
 expert      /expert /expert/lots/<lot>[/sign-in|recusal|sheet|sign|report|done]
 expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarification
 papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-proof /prefecture/logs/<hex origin>/bundle.zip

@@ -25,7 +25,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
-IN_BROWSER = cast.MEMBERS[:3]
+IN_BROWSER = 3  # of the seven members
 EXPERT = f"/expert/lots/{cast.LOT_CODE}"
 
 pytestmark = pytest.mark.browser
@@ -153,17 +153,18 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
     operator.open(LOT)
     assert "视为撤销投标文件" in operator.page.locator("main").inner_text()
 
+    day.seat()
     day.at("2026-03-25 10:10")
-    experts = [window(member.person) for member in IN_BROWSER]
+    experts = [window(member.person) for member in day.members[:IN_BROWSER]]
     for expert in experts:
         expert.open("/expert")
         expert.send(f"{EXPERT}/sign-in", f"{EXPERT}/sign-in")
         expert.send(f"{EXPERT}/recusal", f"{EXPERT}/recusal", {"conflict": "no"})
-    others = cast.MEMBERS[len(IN_BROWSER) :]
+    others = day.members[IN_BROWSER:]
     for member in others:
         day.expert(member, "sign-in", {})
         day.expert(member, "recusal", {"conflict": "no"})
-    day.wait_seats("无回避情形", len(cast.MEMBERS))
+    day.wait_seats("无回避情形", len(day.members))
     operator.send(f"{LOT}/chair", f"{LOT}/chair", {"no": "E1"})
     operator.send(f"{LOT}/evaluation-start", f"{LOT}/evaluation-start")
 
@@ -178,7 +179,7 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
     for member in others:
         for _, ref in day.standing():
             day.expert(member, f"checklist/{ref}", dict(passed), "/check")
-    day._wait_cells(3, "5", len(cast.MEMBERS))
+    day._wait_cells(3, "5", len(day.members))
     operator.send(f"{LOT}/preliminary-close", f"{LOT}/preliminary-close")
 
     scored = [(index, ref) for index, ref in day.standing() if not cast.BIDDERS[index].fate]
@@ -195,11 +196,11 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
         expert.open(f"{EXPERT}/sheet")
         expert.send(f"{EXPERT}/sign", f"{EXPERT}/sign", {"confirm": "yes"})
     _a_press_of_the_back_button_makes_no_second_entry(experts[0])
-    for member_index, member in enumerate(others, start=len(IN_BROWSER)):
+    for member_index, member in enumerate(others, start=IN_BROWSER):
         for company_index, ref in scored:
             day.mark(member_index, company_index, ref)
         day.expert(member, "sign", {"confirm": "yes"})
-    day.wait_seats("✓ 已签字", len(cast.MEMBERS))
+    day.wait_seats("✓ 已签字", len(day.members))
     operator.open(LOT)
     assert "评标基准价" not in operator.page.locator("main").inner_text()
     operator.send(f"{LOT}/scoring-close", f"{LOT}/scoring-close")
@@ -210,7 +211,7 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
     day._wait_lot("b", "详细评审已完成")
     for member in others:
         day.expert(member, "report", {"word": "agree"})
-    day.wait_seats("✓ 已签署", len(cast.MEMBERS))
+    day.wait_seats("✓ 已签署", len(day.members))
     operator.send(f"{LOT}/report", f"{LOT}/report")
     operator.open(LOT)
     text = operator.page.locator("main").inner_text()

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from node.domain.draw import drawn_option
+from node.domain.opening import StartOpening
 from node.drawing import Drawings
 from tests.data import bank
 from tests.faults import small_node
@@ -217,3 +219,34 @@ async def test_a_node_that_cannot_record_says_so_and_still_shows_the_draw(desk, 
     assert page.status == 503
     assert (await (await desk("O-1")).get(DRAW)).status == 200
     room.node.stopped = None
+
+
+async def test_a_coefficient_is_drawn_after_the_opening_and_never_twice(tmp_path):
+    room = Room.in_folder(tmp_path)
+    room.node.settings = replace(room.node.settings, trustees=bank.TRUSTEES)
+    await room.bidding()
+    operator = await Browser.of(room, "O-1")
+    given = {"kind": "coefficient", "name": "K", "options": "0.95\n0.96\n0.97\n0.98\n0.99"}
+    early = await operator.fill(f"{DRAWS}/options", given)
+    assert early.status == 409
+    assert "尚未开标" in early.words
+    room.at("2026-03-25 09:31")
+    await room.do(StartOpening(("G-1", "S-1")), OPERATOR)
+    assert (await operator.fill(f"{DRAWS}/options", {**given, "options": "0.95"})).status == 409
+    assert (await operator.fill(f"{DRAWS}/options", {**given, "name": ""})).status == 422
+    await operator.fill(f"{DRAWS}/options", given)
+    draw = f"/desk/draws/{LOT}-1-K1"
+    parties = {"O-1": operator, "S-1": await Browser.at(operator, "S-1"), "G-1": await Browser.at(operator, "G-1")}
+    for step in ("commit", "reveal"):
+        for browser in parties.values():
+            done = await browser.fill(f"{draw}/{step}", {})
+            assert "/receipts/" in done.path, done.words
+    state = await Drawings(room.node).state(f"{LOT}-1-K1")
+    assert state.drawn == (drawn_option(state.seed, "K", given["options"].split()),)
+    assert f"结果 {state.drawn[0]}" in (await operator.get(draw)).words
+    assert (await operator.fill(f"{DRAWS}/options", given)).status == 409  # no second draw of K
+    another = await operator.fill(f"{DRAWS}/options", {**given, "name": "w"})
+    assert "/receipts/" in another.path
+    for browser in (parties["G-1"], parties["S-1"], operator):
+        await browser.close()
+    await room.node.close()

@@ -52,7 +52,7 @@ async def test_a_stopped_node_says_why_and_how_far_its_healing_is_on_every_page(
     )
     browser = await Browser.of(room, "M-1")
     page = await browser.get("/node")
-    words = "本机日志 7 条，少于本机已经发出的记录，正在由邻机找回（fence 处已知 12 条）；取回记录 3/12"
+    words = "本机日志 7 条，少于本机已经发出的记录，正在向邻机找回（fence 处已知 12 条）；取回记录 3/12"
     assert page.words.count(words) == 2  # in the bar and on the page
     assert "上次未成：b: unreachable" in page.words
     await browser.close()

@@ -1,6 +1,7 @@
 """`erhai draw verify`: 0 for a draw that holds, 4 for any change, 2 for what is no proof."""
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from click.testing import CliRunner
 from erhai import cli
 from node import cli_draw
 from node.domain import draw, draw_proof
+from node.domain.ceremony import Trustee
 from node.draw_json import KEYS, parse_proof, proof_json
-from tests.data import draws
+from node.escrow import make_commit
+from tests.data import bank, draws
 
 D1 = json.loads(proof_json(draws.vector()))
 
@@ -137,3 +140,29 @@ def test_every_problem_has_words():
     words = {line.split('Problem("')[1].split('"')[0] for line in text.splitlines() if 'Problem("' in line}
     words |= {line.split('return "')[1].split('"')[0] for line in text.splitlines() if 'return "' in line}
     assert words <= {*cli_draw.PROBLEMS}
+
+
+def test_a_trustee_makes_a_key_and_opens_its_own_share_and_no_other(tmp_path):
+    runner, file = CliRunner(env={"LANG": "en_US.UTF-8"}), tmp_path / "trustee.key"
+    made = runner.invoke(cli, ["draw", "trustee-key", str(file)])
+    assert made.exit_code == 0
+    assert file.stat().st_mode & 0o077 == 0
+    assert runner.invoke(cli, ["draw", "trustee-key", str(file)]).exit_code == 2  # never over another key
+    own = Trustee("own", bytes.fromhex(made.stdout.strip()))
+    others = [Trustee(one.name, bytes.fromhex(one.public)) for one in bank.TRUSTEES[:4]]
+    escrow = make_commit("D-1", "TENDERER", bytes(32), [others[0], own, *others[1:]])
+
+    def share(**changes: str):
+        given = {"key": str(file), "draw": "D-1", "party": "TENDERER", "trustee": "2", **changes}
+        blob = given.pop("blob", escrow.wraps[1].hex())
+        options = [word for name, value in given.items() for word in (f"--{name}", value)]
+        return runner.invoke(cli, ["draw", "share", *options, blob])
+
+    opened = share()
+    assert opened.exit_code == 0
+    assert hashlib.sha256(bytes.fromhex(opened.stdout.strip())).digest() == escrow.share_digests[1]
+    assert share(draw="D-2").exit_code == 4
+    assert share(party="CENTER").exit_code == 4
+    assert share(blob=escrow.wraps[0].hex()).exit_code == 4
+    assert share(blob="xyz").exit_code == 2
+    assert share(key=str(tmp_path / "none")).exit_code == 2

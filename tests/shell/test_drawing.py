@@ -16,7 +16,8 @@ from node.domain.refused import Refused
 from node.domain.streams import draw_stream, lot_stream
 from node.domain.values import Actor, Role
 from node.draw_json import proof_json
-from node.drawing import Drawings, Seat, escrow_info
+from node.drawing import Drawings, Seat
+from node.escrow import escrow_info, make_commit
 from node.projection import fold
 from sync.wrap import unwrap_share
 from tests.data import bank
@@ -220,8 +221,6 @@ async def test_a_commit_that_came_before_voids_the_draw_and_another_may_follow(d
     await (await drawing.frozen()).commit("CENTER")
     nonce = drawing.draws.noted(DRAW, "CENTER", "O-1")
     state = await drawing.draws.state(DRAW)
-    from node.drawing import make_commit
-
     copied = make_commit(DRAW, "SUPERVISOR", nonce, state.ceremony.trustees)
     await drawing.room.node.submit(draw_stream(DRAW), copied, command_id=new_id(), actor=SUPERVISOR)
     assert (await drawing.draws.state(DRAW)).voided == "commits-equal"

@@ -8,7 +8,7 @@ from web.demo.link import Link
 from web.demo.processes import Processes
 from web.demo.world import make_world
 
-STEPS = ("tender", "bidders", "committee", "bids", "opening", "sit_down", "preliminary", "score", "result")
+STEPS = ("tender", "bidders", "committee", "bids", "opening", "seat", "sit_down", "preliminary", "score", "result")
 
 
 def _played(folder: Path, port: int, *, cut: bool) -> str:

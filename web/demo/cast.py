@@ -221,17 +221,40 @@ class Sitter:
     kind: str = "expert"
 
 
+# The seats; who sits on those of the experts is drawn.
 MEMBERS = (
-    Sitter("E1", "X-01", "王建国", "532901196003070036", "13887210001", "大理州建筑设计院", "a", "01"),
-    Sitter("E2", "X-02", "李秀英", "532901195811120027", "13887210002", "大理大学", "a", "02"),
-    Sitter("E3", "X-03", "杨志明", "532924196705230011", "13887210003", "宾川县水务局", "a", "03"),
-    Sitter("E4", "X-04", "段红梅", "532923197012080045", "13887210004", "祥云县职业中学", "a", "04"),
-    Sitter("E5", "X-05", "赵永昌", "532922196409150038", "13887210005", "漾濞县住建局", "b", "05"),
-    Sitter("E6", "X-06", "和丽江", "532901197208260025", "13887210006", "大理州电力设计院", "b", "06"),
+    *(Sitter(f"E{n}", "", "", "", "", "", "a" if n < 5 else "b", f"0{n}") for n in range(1, 7)),
     Sitter(
         "E7", "T-02", "张晓峰", "532924198001190019", "13887210007", "宾川县政务服务管理局", "b", "07", kind="tenderer"
     ),
 )
+
+_SURNAMES = "王李杨段赵和张何周施罗尹董毕苏高马陈刘黄朱孙胡郭"
+_WORKS, _COST = "A0801", "A0601"
+BANK_HEAD = "专家编号,姓名,证件类型,证件号码,出生日期,工作单位,行政区划,电话,是否可用,专家库类型,评标专业,人员号"
+
+
+@dataclass(frozen=True, slots=True)
+class Banked:
+    """One expert of the bank; who of them sits is drawn."""
+
+    person: str
+    name: str
+    id_no: str
+    phone: str
+    line: str
+
+
+def _banked(at: int) -> Banked:
+    no, person, name = f"53292400{at:02d}", f"X-{at:02d}", f"{_SURNAMES[at - 1]}学{'文理工建造电水路桥机'[at % 10]}"
+    birth = f"{1962 + at % 20}-{at % 12 + 1:02d}-{at:02d}"
+    id_no, phone = f"532901{birth.replace('-', '')}{at:04d}", f"138872101{at:02d}"
+    specialty = _COST if at % 3 == 0 else _WORKS
+    row = (no, name, "1", id_no, birth, f"大理州第{at}设计院", "532901", phone, "是", "1", specialty, person)
+    return Banked(person, name, id_no, phone, ",".join(row))
+
+
+BANK = tuple(_banked(at) for at in range(1, 25))
 
 STAFF = (
     ("T-01", "何世林", "tenderer"),
@@ -242,6 +265,7 @@ STAFF = (
     ("S-01", "董志刚", "supervisor"),
     ("M-01", "毕凯", "technician"),
 )
+TRUSTEES = ("宾川县司法局", "宾川县公证处", "宾川县审计局", "大理州公共资源交易管理局", "宾川县纪委监委")
 REVIEWERS = (("R-01", "苏慧", "reviewer"), ("M-02", "高翔", "technician"))
 
 # Marks in hundredths: member -> company index -> criterion -> mark. Objective items are the same for everybody.

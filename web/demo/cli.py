@@ -25,12 +25,14 @@ _STEPS = (
     "committee",
     "bids",
     "opening",
+    "seat",
     "sit_down",
     "preliminary",
     "outage",
     "result",
     "award",
     "catch_up",
+    "prove",
     "review",
 )
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from node.bid_file import seal_bid
 from node.domain.notice import Scheme
-from web.demo import cast
+from web.demo import cast, drawing
 from web.demo.link import Link
 from web.demo.pages import Page, PageFault, Visitor
 from web.demo.processes import Processes
-from web.demo.world import CODES, World
+from web.demo.world import World
 
 _NUMBER = re.compile(r"R-[A-Z2-7]{4}-[0-9]{6,}")
 LOT = f"/desk/lots/{cast.LOT_CODE}"
@@ -34,6 +34,7 @@ class Day:
     people: dict[tuple[str, str], Visitor] = field(default_factory=dict)
     receipts: dict[str, list[str]] = field(default_factory=dict)
     refs: list[str] = field(default_factory=list)
+    members: list[cast.Sitter] = field(default_factory=list)  # empty until the drawn experts are seated
     home: str = "a"  # the node that holds the lot: everything of the lot is done there
 
     # -- people ------------------------------------------------------------------------------------------------------
@@ -204,20 +205,16 @@ class Day:
         self.say("投标", "09:30:00 准点送达的投标文件被拒收" + ("（已过截止时间）" if "截止" in late.words else ""))
 
     def committee(self) -> None:
-        """The committee, entered by hand, with refusals on the way."""
-        self.at("2026-03-24 16:00")
-        lines = [
-            ",".join((m.no, m.kind, m.person, CODES[m.node], m.seat, m.name, m.id_no, m.phone, m.employer))
-            for m in cast.MEMBERS
-        ]
-        even = self.refused(
-            "G-01", "committee", {"reason": "特殊项目：批准文号 宾政办〔2026〕1号", "members": "\n".join(lines[:6])}
-        )
-        self.say("组建", f"六人委员会被拒绝：{even}")
-        number = self.act(
-            "G-01", "committee", {"reason": "特殊项目：批准文号 宾政办〔2026〕1号", "members": "\n".join(lines)}
-        )
-        self.say("组建", f"七人评标委员会：专家六人、招标人代表一人，四席在 a 机、三席在 b 机，姓名密封，回执 {number}")
+        """Draw the committee's experts."""
+        drawing.draw(self)
+
+    def seat(self) -> None:
+        """Seat who was drawn."""
+        drawing.seat(self)
+
+    def prove(self) -> None:
+        """Publish the draw's proof."""
+        drawing.prove(self)
 
     def opening(self) -> None:
         """Open every seal, read every price, with one bid whose seal does not open."""
@@ -238,11 +235,11 @@ class Day:
     def sit_down(self) -> None:
         """Members sign in and declare; the chair; the evaluation starts."""
         self.at("2026-03-25 10:10")
-        for member in cast.MEMBERS:
+        for member in self.members:
             self.expert(member, "sign-in", {})
             self.expert(member, "recusal", {"conflict": "no"})
-        self.wait_seats("已签到", len(cast.MEMBERS))
-        self.wait_seats("无回避情形", len(cast.MEMBERS))
+        self.wait_seats("已签到", len(self.members))
+        self.wait_seats("无回避情形", len(self.members))
         self.act("O-01", "chair", {"no": "E1"})
         number = self.act("O-01", "evaluation-start")
         self.say("评标", f"七名成员签到、无回避情形，E1 任组长，评标开始，回执 {number}")
@@ -274,11 +271,11 @@ class Day:
     def preliminary(self) -> None:
         """Everybody checks every opened bid; the price above the control price rejects one."""
         self._wait_lot("b", "评标")
-        for member in cast.MEMBERS:
+        for member in self.members:
             for _, ref in self.standing():
                 values: dict[str, str | list[str]] = {f"check-{one.no}": "pass" for one in cast.SCHEME.checks}
                 self.expert(member, f"checklist/{ref}", values, "/check")
-        self._wait_cells(3, "5", len(cast.MEMBERS))
+        self._wait_cells(3, "5", len(self.members))
         number = self.act("O-01", "preliminary-close")
         page = self.person("O-01").open(LOT)
         if "高于最高投标限价" not in page.words:
@@ -302,7 +299,7 @@ class Day:
 
     def mark(self, member_index: int, company_index: int, ref: str) -> str:
         """Mark one bid at a member's seat; return the receipt."""
-        member = cast.MEMBERS[member_index]
+        member = self.members[member_index]
         marks = cast.marks_of(member_index, company_index)
         values: dict[str, str | list[str]] = {
             f"mark-{no}": f"{centi // 100}.{centi % 100:02d}" for no, centi in marks.items()
@@ -313,11 +310,11 @@ class Day:
         """Everybody marks and signs, with nothing going wrong: what the day with its outage must come out equal to."""
         scored = [(index, ref) for index, ref in self.standing() if not cast.BIDDERS[index].fate]
         self.at("2026-03-25 10:25")
-        for member_index, member in enumerate(cast.MEMBERS):
+        for member_index, member in enumerate(self.members):
             for company_index, ref in scored:
                 self.mark(member_index, company_index, ref)
             self.expert(member, "sign", {"confirm": "yes"})
-        self.wait_seats("✓ 已签字", len(cast.MEMBERS))
+        self.wait_seats("✓ 已签字", len(self.members))
 
     def result(self) -> None:
         """Close, rank, sign the report."""
@@ -329,12 +326,12 @@ class Day:
             "排序", f"评分公开，系统计算到分：评标基准价 {benchmark.group(1) if benchmark else '?'} 元，回执 {number}"
         )
         self._wait_lot("b", "详细评审已完成")
-        for member in cast.MEMBERS:
+        for member in self.members:
             values: dict[str, str | list[str]] = {"word": "agree"}
             if member.no == "E3":
                 values = {"word": "dissent", "text": "建议对第二候选人的机房供电方案作进一步核实。"}
             self.expert(member, "report", values)
-        self.wait_seats("✓ 已签署", len(cast.MEMBERS))
+        self.wait_seats("✓ 已签署", len(self.members))
         number = self.act("O-01", "report")
         first = self._paper("report")
         second = self._paper("report")

@@ -57,9 +57,9 @@ def outage(day: Day) -> None:
     ended: dict[str, str | list[str]] = {"text": "市电恢复", "ended_at": "2026-03-25 11:10"}
     page = day.person("O-01", "a").submit("/desk/incidents/1/end", "/desk/incidents/1/end", ended)
     day.receipt(page, "a")
-    for member in cast.MEMBERS:
+    for member in day.members:
         day.expert(member, "sign", {"confirm": "yes"})
-    day.wait_seats("✓ 已签字", len(cast.MEMBERS))
+    day.wait_seats("✓ 已签字", len(day.members))
     day.say("签字", "七名成员在评分表上签字")
 
 

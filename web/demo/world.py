@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from node.calendars import sign_calendar
 from node.people import hash_pin
 from node.places import TRUST
@@ -97,6 +99,8 @@ def make_world(folder: Path, port: int) -> World:
     other.touch(mode=0o600)
     other.write_text(room.private.private_bytes_raw().hex() + "\n", encoding="ascii")
     (folder / "room.pub").write_text(room.public.hex() + "\n", encoding="ascii")
+    (folder / "experts.csv").write_text("\n".join([cast.BANK_HEAD, *(one.line for one in cast.BANK)]), "utf-8")
+    _trustees(folder / "trustees")
     signer = Signer.from_seed("dali.erhai/calendar", secrets.token_bytes(32))
     calendar = (PROFILES / CALENDAR).read_bytes()
     crl = issue_crl(authority, number=1, revoked={}, now=now)
@@ -110,6 +114,18 @@ def make_world(folder: Path, port: int) -> World:
         settings = _settings(world, node, publics, str(signer.vkey))
         (world.data(node) / "erhai.toml").write_text(settings, encoding="utf-8")
     return world
+
+
+def _trustees(folder: Path) -> None:
+    """Make the keys of the five trustees: in a real room each body keeps its own."""
+    folder.mkdir(mode=0o700)
+    for number, body in enumerate(cast.TRUSTEES, 1):
+        key = X25519PrivateKey.generate()
+        private = folder / f"{number}.key"
+        private.touch(mode=0o600)
+        private.write_text(key.private_bytes_raw().hex() + "\n", encoding="ascii")
+        public = key.public_key().public_bytes_raw().hex()
+        (folder / f"{number}.pub").write_text(f"{body} {public}\n", encoding="utf-8")
 
 
 def _require_free(fence: Path) -> None:
@@ -128,7 +144,8 @@ def _people(node: str) -> str:
         rows = [(no, name, role, "") for no, name, role in cast.REVIEWERS]
     else:
         rows = [(no, name, role, "") for no, name, role in cast.STAFF]
-        rows += [(one.person, one.name, "expert", one.seat) for one in cast.MEMBERS]
+        rows += [(one.person, one.name, "expert", "") for one in cast.BANK]
+        rows += [(one.person, one.name, "expert", one.seat) for one in cast.MEMBERS if one.kind == "tenderer"]
     return "".join(
         f'[[person]]\nno = "{no}"\nname = "{name}"\nrole = "{role}"\nseat = "{seat}"\npin_hash = "{pin}"\n\n'
         for no, name, role, seat in rows
@@ -154,6 +171,7 @@ def _settings(world: World, node: str, publics: dict[str, PublicIdentity], calen
         "demo": True,
         "demo_clock": "../demo-clock.json",
     }
+    trustees = sorted((world.folder / "trustees").glob("*.pub")) if county else []
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in head.items()]
     for other in NODES:
         if other == node:
@@ -173,4 +191,7 @@ def _settings(world: World, node: str, publics: dict[str, PublicIdentity], calen
             peer["url"] = f"https://127.0.0.1:{port}"
         lines.append("\n[[peers]]")
         lines.extend(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in peer.items())
+    for file in trustees:
+        body, key = file.read_text(encoding="utf-8").split()
+        lines.append(f'\n[[trustee]]\nname = "{body}"\npublic = "{key}"')
     return "\n".join(lines) + "\n"

@@ -27,6 +27,14 @@ _KNOWN = {
     ExtensionOID.NAME_CONSTRAINTS,
     ExtensionOID.CERTIFICATE_POLICIES,
 }
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _SEALS = ("key_encipherment", "data_encipherment", "key_agreement")
 
 
@@ -85,7 +93,7 @@ def read_certificate(der: bytes, source: str = "") -> Certificate:
         critical = {row.oid for row in fields.extensions if row.critical}
         family = _family(parsed)
         dates = (fields.not_valid_before_utc, fields.not_valid_after_utc)
-    except (ValueError, TypeError, KeyError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         raise CertRefused(why="malformed", rule=type(error).__name__, source=source) from error
     if fields.version is not x509.Version.v3 or dates[0] > dates[1] or fields.serial_number <= 0:
         raise CertRefused(why="malformed", serial=serial, rule="v3, dates in order, serial above 0", source=source)

@@ -13,12 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from asn1crypto import core
+from asn1crypto import core, parser
 from cryptography import x509
 from stdnum.cn import ric, uscc
 from stdnum.exceptions import ValidationError
 
 PROFILES = Path(__file__).with_name("identity_profiles.toml")
+_OCTETS = 4  # the tag of OCTET STRING
 _CHECKS = {"person-id": ric, "social-credit": uscc}
 KINDS = ("person-id", "social-credit", "registration", "organisation", "tax", "insurance")
 
@@ -109,12 +110,10 @@ def _text(data: bytes) -> str:
         if not isinstance(value, bytes):
             break
         try:
-            parsed = core.load(value, strict=True)
+            tag_class, _, tag, _, content, _ = parser.parse(value, strict=True)
+            value = content if tag_class != 0 or tag == _OCTETS else core.load(value).native
         except (ValueError, TypeError):
             break
-        if isinstance(parsed, core.Sequence):
-            break
-        value = parsed.native if parsed.class_ == 0 else parsed.contents
     if isinstance(value, str):
         return value
     try:

@@ -1,13 +1,14 @@
 """Whose signatures count at this node (人员证书信任): anchors, CRLs and issuing certificates in DATA/trust/persons."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from node.places import ANCHORS
 from node.settings import Settings
 from sync.acts import Signed, verify_act
 from sync.anchors import Anchors, open_anchors, take_anchors
+from sync.certificate_form import read_certificate
 from sync.crl_shelf import CrlShelf
 from sync.note import VerifierKey
 from sync.person_certs import Judgement
@@ -23,6 +24,7 @@ class PersonTrust:
         """`keys` are the prefecture's; two of them sign a set."""
         self._folder, self._keys = folder, keys
         self.shelf = CrlShelf(folder / _CRLS)
+        self.without_sm2 = False  # set where this machine's libcrypto fails its test
 
     @classmethod
     def of(cls, settings: Settings) -> "PersonTrust | None":
@@ -32,7 +34,11 @@ class PersonTrust:
 
     def anchors(self) -> Anchors:
         """Return the set in force. Raises AnchorsRefused, OSError."""
-        return open_anchors(self._folder, self._keys)
+        held = open_anchors(self._folder, self._keys)
+        if not self.without_sm2:
+            return held
+        usable = (one for one in held.anchors if read_certificate(one.der, "anchor").family != "sm2")
+        return replace(held, anchors=tuple(usable))
 
     def take(self, offered: Path, now_ms: int) -> bool:
         """Put a newer set in force. Raises AnchorsRefused, OSError."""

@@ -88,7 +88,7 @@ def sign_manifest(folder: Path, *, version: int, issued_ms: int, expires_ms: int
         der, toml = (place / "anchor.der").read_bytes(), (place / "anchor.toml").read_bytes()
         if hashlib.sha256(der).hexdigest() != place.name:
             raise AnchorsRefused("changed-file", place.name)
-        _anchor(place.name, der, toml)
+        read_anchor(place.name, der, toml)
         lines.append(f"anchor {place.name} {hashlib.sha256(toml).hexdigest()}")
     text = "\n".join(lines) + "\n"
     note = SignedNote(text, tuple(key.sign(text) for key in keys))
@@ -115,7 +115,7 @@ def open_anchors(folder: Path, keys: Iterable[VerifierKey]) -> Anchors:
         der = _file(folder / sha256 / "anchor.der", sha256)
         toml = _file(folder / sha256 / "anchor.toml", toml_sha256)
         if sha256 not in removed:
-            found.append(_anchor(sha256, der, toml))
+            found.append(read_anchor(sha256, der, toml))
     return Anchors(version=version, issued_ms=issued_ms, expires_ms=expires_ms, anchors=tuple(found), text=note.text)
 
 
@@ -192,7 +192,8 @@ def _file(path: Path, sha256: str) -> bytes:
     return data
 
 
-def _anchor(sha256: str, der: bytes, toml: bytes) -> Anchor:
+def read_anchor(sha256: str, der: bytes, toml: bytes) -> Anchor:
+    """Return the anchor that a root and its description make. Raises AnchorsRefused: bad-anchor."""
     try:
         table = tomllib.loads(toml.decode("utf-8"))
         anchor = Anchor(

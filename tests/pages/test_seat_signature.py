@@ -207,6 +207,27 @@ def sign_act_text(text):
         return pool.submit(sign_act, text, _signer(), NOW).result()
 
 
+async def test_a_machine_without_sm2_says_so_loudly_and_takes_no_sm2_vendor(tmp_path, monkeypatch, caplog):
+    from sync.gm import GmFault
+    from web import signing
+
+    def broken():
+        raise GmFault("SM2", "wrong-answer")
+
+    monkeypatch.setattr(signing, "self_test", broken)
+    room, browser = await _ready(tmp_path)
+    try:
+        assert "not accepted here" in caplog.text
+        await browser.fill(f"{EXPERT}/sign", {"confirm": "yes"})
+        line, _ = await _pair(browser)
+        shown = await _attend(line, _signer())
+        assert "未被接受" in shown[-1]
+        assert not (await room.sheet_state("X-1")).signed
+    finally:
+        await browser.close()
+        await room.node.close()
+
+
 async def test_wrong_codes_void_every_code(tmp_path):
     from web.pending import SeatDesk
 

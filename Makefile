@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 V := .venv/bin
 
-.PHONY: setup setup-dev setup-bench run test check fmt bench bench-backlog bench-files bench-bids sim drills power fuzz line-drill draw-vectors lock clean vendor
+.PHONY: setup setup-dev setup-bench run test check fmt bench bench-backlog bench-files bench-bids sim drills power fuzz line-drill sm2-judge draw-vectors lock clean vendor
 .DEFAULT_GOAL := help
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
@@ -89,6 +89,10 @@ draw-vectors: setup-dev
 # A quarter of an hour: a thin, long, flapping, half-open line, and what it costs.
 line-drill: setup-dev
 	$(V)/python -m tests.faults.line_drill
+
+# SM2 beside BouncyCastle, both ways, on N fresh keys and messages each.
+sm2-judge: setup-dev
+	$(V)/python -m tests.judges.sm2_judge $(or $(N),10000)
 
 # Renew the locks; they must name no registry host.
 lock:

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "enrol": ("node.cli_enrol:cli_enrol", "登记：节点申请、两人签署、安装、换发、吊销 / enrol nodes"),
     "trust": ("node.cli_trust:cli_trust", "信任：节点证书与吊销名单 / node certificates and their revocation"),
     "log": ("node.cli_log:cli_log", "日志：查看、导出、核验、出证 / show, export, verify, prove"),
+    "agent": ("sync.cli_agent:cli_agent", "签名器：本席待签事项按键签名 / sign at a seat"),
     "score": ("node.cli_score:cli_score", "计算价格分 / compute price scores"),
     "draw": ("node.cli_draw:cli_draw", "抽取：核验公布的抽取证明 / verify a published draw"),
     "bid": ("node.cli_bid:cli_bid", "投标人工具：加密投标文件 / the bidder's tool"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from node.cli_trust_persons import COMMANDS
 from node.places import DATABASE, SETTINGS
 from node.settings import Settings, SettingsFault, load_settings
 from node.trust import load_judged, machine_ms, own_certificate, trust_alarms
@@ -99,3 +100,7 @@ def show(data: Path, *, as_json: bool) -> None:
     click.echo(f"吊销名单：{number}，{STATES[state]}")
     for alarm in alarms:
         click.echo(f"告警 / alarm: {alarm.cause} {alarm.node} {alarm.detail}".rstrip())
+
+
+for _command in COMMANDS:
+    cli_trust.add_command(_command)

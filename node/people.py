@@ -38,6 +38,7 @@ class Person:
     ref: str = ""  # a bidder's participation reference
     member: str = ""  # an expert's member number in the lot
     lot: str = ""
+    holder: str = ""  # account key of the certificate that this person signs with, hex
 
     @property
     def actor(self) -> Actor:

@@ -7,6 +7,7 @@ ROOM_KEY = "keys/room.key"
 BLOBS = "blobs"
 TRUST = "trust"  # the CRL of nodes
 ADDRESSES = "trust/addresses.json"  # where peers without a url were last proven to be
+ANCHORS = "trust/persons"  # anchors of persons' certificates, their CRLs and issuing certificates
 SETTINGS = "erhai.toml"
 ENROLLING = "keys.enrolling"  # keys that wait for their certificate
 ROSTER = "keys/peers.toml"  # peers as the prefecture enrolled them

@@ -90,6 +90,7 @@ class Settings:
     prefecture_name: str = ""  # domain of the prefecture CA, as in spiffe://<name>/node/<code>
     peers: tuple[Peer, ...] = ()
     calendar_vkeys: tuple[str, ...] = ()  # who may sign working-day calendars
+    anchor_vkeys: tuple[str, ...] = ()  # who may sign the anchors of persons' certificates; two of them must
     calendar: Path | None = None  # the signed working-day calendar in force
     witness: str = ""  # required | preferred; empty: required in a county room with a neighbour
     disk_floor_mib: int = 256  # below this much free disk nothing is mirrored for others; own records go on
@@ -130,7 +131,13 @@ _PORTS = {"pages_port", "sync_port"}
 _SIZES = {"disk_floor_mib"}
 _PATHS = {"data", "calendar", "people", "demo_clock", "roster", "authority"}
 _REQUIRED = {"role", "node", "origin", "data", "pages_port", "sync_port", "centre_name", "room_name"}
-_KNOWN = _TEXT | _PORTS | _SIZES | _PATHS | {"peers", "calendar_vkeys", "demo", "discover", "replica", "trustee"}
+_KNOWN = (
+    _TEXT
+    | _PORTS
+    | _SIZES
+    | _PATHS
+    | {"peers", "calendar_vkeys", "anchor_vkeys", "demo", "discover", "replica", "trustee"}
+)
 _PEER_TEXT = {"name", "url", "kind", "origin", "log_vkey", "cosigner_vkey", "sealing_public"}
 _PINS = {"tls_public", "tls_backup"}
 _PEER_KEYS = _PEER_TEXT | _PINS | {"cap_kbit_s"}
@@ -277,10 +284,11 @@ def parse_settings(text: str, base: Path) -> Settings:
         values[key] = table.get(key, False)
     if values.get("demo_clock") and not values["demo"]:
         raise SettingsFault("demo_clock", "is allowed only with demo = true")
-    vkeys = table.get("calendar_vkeys", [])
-    if not isinstance(vkeys, list) or not all(isinstance(item, str) for item in vkeys):
-        raise SettingsFault("calendar_vkeys", "must be a list of text")
-    values["calendar_vkeys"] = tuple(vkeys)
+    for key in ("calendar_vkeys", "anchor_vkeys"):
+        vkeys = table.get(key, [])
+        if not isinstance(vkeys, list) or not all(isinstance(item, str) for item in vkeys):
+            raise SettingsFault(key, "must be a list of text")
+        values[key] = tuple(vkeys)
     peers = table.get("peers", [])
     if not isinstance(peers, list):
         raise SettingsFault("peers", "must be a list of tables")

@@ -13,7 +13,7 @@ from sync.codec import decode
 from sync.log import read_entry
 from web.disclosure import is_secret
 from web.forms import Field, FieldErrors, FormState, parse, typed
-from web.keys import NODE, SESSION, SESSIONS
+from web.keys import NODE, SESSION, SESSIONS, SIGNING
 from web.render import page
 from web.security import not_found, read_form, signed_in
 from web.sessions import COOKIE
@@ -123,6 +123,9 @@ def _opened(request: Request, person: Person) -> Response:
 @routes.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     """Close the session."""
+    session, signing = request.get(SESSION), request.app[SIGNING]
+    if session is not None and signing is not None:
+        signing.desk.forget(session.person.seat, session.person.no)
     request.app[SESSIONS].end(request.cookies.get(COOKIE, ""))
     answer = HTTPSeeOther("/sign-in")
     answer.del_cookie(COOKIE, path="/")

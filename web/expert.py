@@ -27,9 +27,10 @@ from web.expert_seat import (
     submit,
 )
 from web.forms import Field, FormState
-from web.keys import NODE
+from web.keys import NODE, SIGNING
 from web.render import page
 from web.security import read_form, signed_in
+from web.signed_sheet import sign_by_token
 
 routes = RouteTableDef()
 STATEMENT = "以上评分由本人独立作出，本人对所提出的评审意见承担个人责任。"
@@ -184,6 +185,8 @@ async def sign(request: Request) -> Response:
     seat, data = await seat_of(request), await read_form(request)
     if data.get("confirm") != "yes":
         return await _sign_page(request, seat, Errors(confirm="请勾选声明后再签字"), carried(data))
+    if request.app[SIGNING] is not None:
+        return await sign_by_token(request, seat, data, STATEMENT)
     return receipted(await submit(request, seat, data, SignSheet(STATEMENT)), seat.place.url)
 
 

@@ -5,11 +5,12 @@ from jinja2 import Environment
 
 from node.drawing import Drawings
 from node.node import Node
-from web.keys import DRAWINGS, NODE, ON_WAITING, SESSIONS, TEMPLATES
+from web.keys import DRAWINGS, NODE, ON_WAITING, SESSIONS, SIGNING, TEMPLATES
 from web.render import STATIC, environment
 from web.routes import add_routes
 from web.security import MIDDLEWARES
 from web.sessions import Sessions
+from web.signing import Signing
 from web.witness import waiting
 
 FORM_MOST = 2 * 1024 * 1024
@@ -22,6 +23,7 @@ def create_app(node: Node) -> Application:
     app[DRAWINGS] = Drawings(node)
     app[SESSIONS] = Sessions()
     app[ON_WAITING] = waiting
+    app[SIGNING] = Signing.of(node)
     made: Environment = environment()
     app[TEMPLATES] = made
     add_routes(app)

@@ -14,6 +14,7 @@ node_state  /node[/conflict.zip]
 public      /public[/lots/<lot>|/verify]
 witness     /recorded/<command> /desk/witness[/relax]
 live        /live
+signing     /signing[/pair] /agent/pair|pending|acts/<id>[/declined]
 """
 
 from aiohttp.web import Application, get
@@ -31,6 +32,7 @@ from web import (
     papers,
     prefecture,
     public,
+    signing,
     witness,
 )
 from web.live import live
@@ -44,6 +46,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(prefecture.routes)
     app.router.add_routes(public.routes)
     app.router.add_routes(witness.routes)
+    app.router.add_routes(signing.routes)
     app.router.add_routes(node_state.routes)
     app.router.add_routes(custody.routes)
     app.router.add_routes(ceremony.routes)

@@ -237,7 +237,7 @@ class Node:
                 content, fault, reason = self._unsealed(lot, ref, held.sha256)
             except BlobFault as fault_of_file:
                 self.attachments.missing[held.sha256] = held.size
-                if not lost:
+                if not lost and ref not in lot.ceremony.given_up:
                     raise away(db, held.sha256) from fault_of_file
                 content, fault, reason = None, "platform", "stored-file-damaged"
             return OpenBid(ref, content, bond, fault, reason)

@@ -4,14 +4,17 @@ import asyncio
 
 import apsw
 
+from node.attachments import away
 from node.ceremony import check_bid
 from node.domain.bidding import SubmitBid
 from node.domain.lot import LotState
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
+from node.domain.unsealing import BeginCeremony, ReleaseShares
 from node.domain.values import Actor
 from node.node import Node
 from node.receipts import Receipt
+from sync.blobs import BlobFault
 
 
 async def submit_bid(node: Node, lot_code: str, command: SubmitBid, *, command_id: bytes, actor: Actor) -> Receipt:
@@ -24,14 +27,25 @@ async def submit_bid(node: Node, lot_code: str, command: SubmitBid, *, command_i
 
 
 async def begin_ceremony(node: Node, lot_code: str, *, command_id: bytes, actor: Actor) -> Receipt:
-    """Begin the breaking of the seals with a fresh key in this process's memory."""
-    return await node.record_prepared(
-        lot_stream(lot_code),
-        lambda db: node.ceremonies.begin(_lot(node, db, lot_code)),
-        command_id,
-        actor,
-        "ceremony",
-    )
+    """Begin the breaking of the seals with a fresh key in this process's memory.
+
+    Refused (file-away) while a receipted file of the set is not here and two persons have not given it up: what a release does
+    not cover stays shut, and a file that is away mostly comes back by itself.
+    """
+    seen = await node.state(lot_stream(lot_code))
+    may = isinstance(seen, LotState) and seen.terms.appointed is not None and seen.opening.started
+    gone = await asyncio.to_thread(node.ceremonies.away, seen) if may else ()
+    for bid in gone:
+        node.attachments.missing[bid.sha256] = bid.size
+
+    def prepare(db: apsw.Connection) -> BeginCeremony:
+        lot = _lot(node, db, lot_code)
+        for bid in gone:
+            if bid.ref not in lot.ceremony.given_up:
+                raise away(db, bid.sha256)
+        return node.ceremonies.begin(lot)
+
+    return await node.record_prepared(lot_stream(lot_code), prepare, command_id, actor, "ceremony")
 
 
 async def ceremony_request(node: Node, lot_code: str) -> bytes:
@@ -41,14 +55,14 @@ async def ceremony_request(node: Node, lot_code: str) -> bytes:
 
 async def release_shares(node: Node, lot_code: str, data: bytes, *, command_id: bytes, actor: Actor) -> Receipt:
     """Judge and record a trustee's release. Raises CeremonyFileRefused, Refused."""
-    return await node.record_prepared(
-        lot_stream(lot_code),
-        lambda db: node.ceremonies.release(_lot(node, db, lot_code), data),
-        command_id,
-        actor,
-        "release",
-        data,
-    )
+
+    def prepare(db: apsw.Connection) -> ReleaseShares:
+        try:
+            return node.ceremonies.release(_lot(node, db, lot_code), data)
+        except BlobFault as fault:  # its manifest is in the stored file
+            raise away(db, bytes.fromhex(fault.sha256)) from fault
+
+    return await node.record_prepared(lot_stream(lot_code), prepare, command_id, actor, "release", data)
 
 
 async def give_half(node: Node, lot_code: str, data: bytes, *, command_id: bytes, actor: Actor) -> Receipt:

@@ -85,3 +85,20 @@ async def test_who_does_not_keep_the_desk_hands_in_nothing(bench: Bench) -> None
     browser = await Browser.of(bench.room, "W-1")
     assert (await browser.get(f"{DESK}/ceremony/release")).status == 403
     await browser.close()
+
+
+async def test_two_persons_give_up_a_file_at_the_desk_and_the_ceremony_begins_without_it(bench: Bench) -> None:
+    await bench.handed_in()
+    node, ref = bench.room.node, bench.room.refs[2]
+    node.blobs.path((await bench.lot()).bidding.of(ref).sha256).unlink()
+    browser = await Browser.of(bench.room, "O-1")
+    refused = await browser.fill(f"{DESK}/ceremony-begin", {})
+    assert refused.status == 409
+    assert "目前不在本机" in refused.words
+    assert f"文件无法取回：{ref}" in (await browser.get(DESK)).words
+    said = {"reason": "各处都没有", "second": "S-1", "second_pin": "1234"}
+    assert (await browser.fill(f"{DESK}/files/lost", said)).path.startswith("/receipts/")
+    assert (await browser.fill(f"{DESK}/ceremony-begin", {})).path.startswith("/receipts/")
+    lot = await bench.lot()
+    assert [one.ref for one in lot.ceremony.begun.bids if not one.manifest_sha256] == [ref]
+    await browser.close()

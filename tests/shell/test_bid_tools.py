@@ -32,8 +32,8 @@ def run(group: object, *arguments: str) -> Result:
 class Bench:
     """A room with trustees, three participants, and files."""
 
-    def __init__(self, folder: Path) -> None:
-        self.room = Room.in_folder(folder / "node")
+    def __init__(self, folder: Path, room: Room | None = None) -> None:
+        self.room = room or Room.in_folder(folder / "node")
         self.folder = folder
         self.parties: dict[str, Party] = {}
 
@@ -99,6 +99,11 @@ class Bench:
         await submit_bid(self.room.node, LOT, command, command_id=new_id(), actor=OPERATOR)
 
     async def started(self, mode: str = "and") -> "Bench":
+        await self.handed_in(mode)
+        return await self.begun()
+
+    async def handed_in(self, mode: str = "and") -> "Bench":
+        """Every bid is here and the deadline has passed; no ceremony yet."""
         await self.noticed(mode)
         attached = self.folder / "施工组织设计.pdf"
         attached.write_bytes(b"plan" * 5000)
@@ -107,7 +112,7 @@ class Bench:
             await self.hand_in(ref)
         self.room.at("2026-03-25 09:31")
         await self.room.do(opening.StartOpening(("G-1",)), OPERATOR)
-        return await self.begun()
+        return self
 
     async def begun(self) -> "Bench":
         node = self.room.node
@@ -207,6 +212,87 @@ async def test_in_mode_or_the_trustees_open_what_its_bidder_does_not(bench: Benc
         await bench.give_release(bench.release(role))
     await bench.open()
     assert len((await bench.lot()).opening.opened) == len(BIDS)
+
+
+def away_file(bench: Bench, lot, ref: str) -> Path:
+    """Take one bid's file out of the store."""
+    path = bench.room.node.blobs.path(lot.bidding.of(ref).sha256)
+    return path.replace(bench.folder / f"{ref}.away")
+
+
+async def test_a_ceremony_does_not_begin_while_a_receipted_file_is_away(bench: Bench) -> None:
+    await bench.handed_in()
+    lot, ref, node = await bench.lot(), bench.room.refs[1], bench.room.node
+    kept = away_file(bench, lot, ref)
+    with pytest.raises(Refused) as caught:
+        await bench.begun()
+    assert caught.value.code == "file-away"
+    assert (await bench.lot()).ceremony.begun is None
+    assert node.attachments.missing == {lot.bidding.of(ref).sha256: lot.bidding.of(ref).size}  # and so it is fetched
+    kept.replace(node.blobs.path(lot.bidding.of(ref).sha256))
+    await bench.begun()
+    assert all(one.manifest_sha256 for one in (await bench.lot()).ceremony.begun.bids)
+
+
+async def test_a_damaged_file_is_set_aside_and_the_ceremony_waits_for_a_whole_one(bench: Bench) -> None:
+    await bench.handed_in()
+    sha256 = (await bench.lot()).bidding.of(bench.room.refs[0]).sha256
+    path = bench.room.node.blobs.path(sha256)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(Refused, match="file-away"):
+        await bench.begun()
+    assert not path.exists()
+    bench.room.node.blobs.put(whole)
+    await bench.begun()
+
+
+async def test_a_file_that_two_persons_gave_up_is_the_platforms_fault_and_nobody_is_asked_for_its_shares(
+    bench: Bench,
+) -> None:
+    await bench.handed_in()
+    ref = bench.room.refs[1]
+    away_file(bench, await bench.lot(), ref)
+    give_up = unsealing.GiveUpFile(ref, "supervisor:S-1", "两台机器和上级都没有")
+    await bench.room.do(give_up, OPERATOR)
+    await bench.begun()
+    for role in ("witness", "tenderer", "prefecture"):
+        await bench.give_release(bench.release(role))
+    for other in bench.room.refs:
+        if other != ref:
+            await bench.give_half(other)
+    bench.room.at("2026-03-25 10:02")
+    await bench.open()
+    lot = await bench.lot()
+    assert [(one.ref, one.fault, one.reason, one.effect) for one in lot.opening.failed] == [
+        (ref, "platform", "stored-file-damaged", "withdrawn")
+    ]
+    assert lot.ceremony.blamed == ()
+    assert len(lot.opening.opened) == len(BIDS) - 1
+
+
+async def test_a_given_up_file_that_comes_back_before_the_ceremony_opens_and_one_after_its_begin_does_not(
+    bench: Bench,
+) -> None:
+    await bench.handed_in()
+    early, late, _ = bench.room.refs
+    lot = await bench.lot()
+    kept = {ref: away_file(bench, lot, ref) for ref in (early, late)}
+    for ref in (early, late):
+        await bench.room.do(unsealing.GiveUpFile(ref, "supervisor:S-1", "没有"), OPERATOR)
+    blobs = bench.room.node.blobs
+    kept[early].replace(blobs.path(lot.bidding.of(early).sha256))
+    await bench.begun()
+    kept[late].replace(blobs.path(lot.bidding.of(late).sha256))
+    for role in ("witness", "tenderer", "prefecture"):
+        await bench.give_release(bench.release(role))
+    for ref in (early, bench.room.refs[2]):
+        await bench.give_half(ref)
+    bench.room.at("2026-03-25 10:02")
+    await bench.open()
+    lot = await bench.lot()
+    assert [(one.ref, one.fault) for one in lot.opening.failed] == [(late, "platform")]
+    assert lot.ceremony.blamed == ()
 
 
 async def test_a_restarted_ceremony_takes_no_file_of_the_one_before(bench: Bench) -> None:

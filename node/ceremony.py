@@ -18,11 +18,13 @@ from node.domain.refused import Refused
 from node.domain.trustees import TrusteesAppointed
 from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares, SetBid, tried
 from node.seal_terms import terms_of
+from sync.acts import Signature
 from sync.bid_file import BidFile, BidRefused
 from sync.bid_manifest import Terms
 from sync.bid_package import Package
 from sync.bid_unlock import BIDDER, Unlocked, unlock
 from sync.blobs import BlobFault, BlobStore
+from sync.gm import GmFault
 from sync.tampered import Malformed
 
 
@@ -60,13 +62,19 @@ def lot_terms(lot: LotState) -> tuple[Terms, TrusteesAppointed]:
     return terms, appointed
 
 
-def check_bid(blobs: BlobStore, lot: LotState, ref: str, sha256: bytes) -> None:
-    """Refuse a file that is not sealed as the notice asks (ZBT 36). Reads the whole file. Raises Refused, BlobFault."""
+def check_bid(blobs: BlobStore, lot: LotState, ref: str, sha256: bytes) -> tuple[Signature, str]:
+    """Refuse a file that is not sealed as the notice asks (ZBT 36); return its signature and the anchor that it names.
+
+    Reads the whole file. Raises Refused, BlobFault.
+    """
     terms, _ = lot_terms(lot)
     try:
         with BidFile(blobs.open(sha256)) as bid:
             bid.require(terms, ref)
             bid.check_payload()
+            return bid.signed, bid.manifest.bidder.anchor
+    except GmFault as fault:
+        raise Refused("sm2-unusable", rule="person-certificates", value=fault.what) from fault
     except BidRefused as refused:
         raise Refused(
             "bid-not-sealed-as-noticed",
@@ -169,7 +177,7 @@ class Ceremonies:
         command = ReleaseShares(release.head["ceremony"], number, set_sha256, hashlib.sha256(data).digest())
         if not 1 <= number <= len(appointed.trustees) or not self._same(lot, command.ceremony, set_sha256):
             return command  # the rules refuse it by name
-        if hashlib.sha256(release.certificate).digest() != appointed.trustees[number - 1].cert_sha256:
+        if release.signed.certificate_sha256 != appointed.trustees[number - 1].cert_sha256.hex():
             raise CeremonyFileRefused(why="other-signer", detail=f"trustee {number}")
         live = self._of(lot)
         shares = release.shares(live.private)

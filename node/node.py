@@ -428,6 +428,10 @@ class Node:
             raise NodeFault("this node holds no room key", "copy room.key from the room's other node", "no-room-key")
         return self._room_key
 
+    def keep_personal(self, db: apsw.Connection, bound: personal.Personal) -> None:
+        """Keep one person's data sealed to the room. Raises NodeFault where this node has no room key."""
+        personal.keep(db, bound, self._room().seal)
+
     # -- answers -----------------------------------------------------------------------------------------------------
 
     async def state(self, stream: str) -> Any:

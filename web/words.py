@@ -153,6 +153,7 @@ EVENTS = {
     "unsealing.seal-broken": "开启密钥公布",
     "unsealing.bid-blamed": "解密责任记录",
     "unsealing.file-given-up": "确认文件无法取回",
+    "judged.signer-judged": "签名证书判定",
     "objection.objection-raised": "提出异议",
     "objection.objection-answered": "答复异议",
     "panel.committee-formed": "组建评标委员会",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from node.domain.calendar import moment_text
 from node.domain.guards import require_digest, require_second, require_short, require_text
+from node.domain.judged import RELEASE, Judged, events_of
 from node.domain.profile import Profile
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
@@ -58,6 +59,7 @@ class ReleaseShares:
     file_sha256: bytes
     wrong: tuple[str, ...] = ()
     complaints: tuple[str, ...] = ()
+    judged: tuple[Judged, ...] = ()  # the trustee's certificate, where the node has anchors
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +290,7 @@ def _of_this_ceremony(lot: "LotState", number: int, set_sha256: bytes) -> None:
         )
 
 
-def _release(lot: "LotState", command: ReleaseShares) -> tuple[SharesReleased]:
+def _release(lot: "LotState", command: ReleaseShares) -> tuple[object, ...]:
     _of_this_ceremony(lot, command.ceremony, command.set_sha256)
     terms = lot.terms.appointed
     count = len(terms.trustees) if terms is not None else 0
@@ -306,6 +308,7 @@ def _release(lot: "LotState", command: ReleaseShares) -> tuple[SharesReleased]:
             command.wrong,
             command.complaints,
         ),
+        *events_of(RELEASE, command.judged, (str(command.trustee),)),
     )
 
 

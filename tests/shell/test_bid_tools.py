@@ -15,9 +15,16 @@ from node.domain import bidding, notice, opening, project, trustees, unsealing
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.identities import BidderIdentity
-from node.opening_desk import begin_ceremony, ceremony_request, give_half, release_shares, submit_bid
+from node.opening_desk import (
+    appoint_trustees,
+    begin_ceremony,
+    ceremony_request,
+    give_half,
+    release_shares,
+    submit_bid,
+)
 from sync import jcs
-from tests.data.sealed_bids import Party, party
+from tests.data.sealed_bids import Party, party, pem
 from tests.pages.room import AGENCY, BIDS, LOT, OPERATOR, SUPERVISOR, Room, new_id
 from web.ceremony import notice_bytes
 from web.demo import cast
@@ -36,21 +43,26 @@ class Bench:
         self.room = room or Room.in_folder(folder / "node")
         self.folder = folder
         self.parties: dict[str, Party] = {}
+        self.trustees: dict[str, Party] = {}  # by role, where their certificates are not made by the tool
+        self.profile = "intl-1"
 
     async def noticed(self, mode: str = "and") -> "Bench":
         room, digest = self.room, bytes(32)
-        holders = []
+        holders, certificates = [], []
         for role in ROLES:
             path = self.folder / f"{role}.key"
-            assert run(cli_share, "new", role, "-o", str(path)).exit_code == 0
+            options = self._files(role, self.trustees[role]) if role in self.trustees else ()
+            assert run(cli_share, "new", role, "-o", str(path), *options).exit_code == 0
             key = load_trustee_key(path)
             holders.append(trustees.LotTrustee(f"p-{role}", f"body {role}", role, key.public, key.cert_sha256))
+            certificates.append(key.signer.certificate)
         await room.filing()
         await room.do(project.DecideFiling("no-problem", ""), SUPERVISOR)
         documents = notice.IssueDocuments(digest, cast.SCHEME, cast.CONTROL_PRICE_FEN, cast.BOND, validity_days=90)
         await room.do(documents, AGENCY)
         rescue = "保管人可以开启" if mode == "or" else ""
-        await room.do(trustees.AppointTrustees("intl-1", mode, 3, tuple(holders), rescue), AGENCY)
+        terms = trustees.AppointTrustees(self.profile, mode, 3, tuple(holders), rescue)
+        await appoint_trustees(room.node, LOT, terms, certificates, command_id=new_id(), actor=AGENCY)
         room.at("2026-03-02 10:00")
         moments = [cast.ms(text) for text in (cast.SALE_FROM, cast.SALE_TO, cast.DEADLINE)]
         from hashlib import sha256
@@ -70,16 +82,10 @@ class Bench:
     async def lot(self):
         return await self.room.node.state(lot_stream(LOT))
 
-    def seal(self, ref: str, number: int, *attached: Path, notice_file: str = "notice.json") -> Result:
+    def seal(
+        self, ref: str, number: int, *attached: Path, notice_file: str = "notice.json", anchor: str = ""
+    ) -> Result:
         who = self.parties.setdefault(ref, party(ref, "rsa" if number else "ec"))
-        from cryptography import x509
-        from cryptography.hazmat.primitives import serialization
-
-        pem = serialization.Encoding.PEM
-        (self.folder / f"{ref}.pem").write_bytes(x509.load_der_x509_certificate(who.certificate).public_bytes(pem))
-        (self.folder / f"{ref}.key").write_bytes(
-            who.private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
         (self.folder / "bid.json").write_bytes(content_bytes(cast.bid_of(BIDS[number], ref)))
         (self.folder / f"{ref}.erb").unlink(missing_ok=True)
         return run(
@@ -88,9 +94,18 @@ class Bench:
             str(self.folder / "bid.json"),
             *map(str, attached),
             *("--notice", str(self.folder / notice_file), "--ref", ref),
-            *("--cert", str(self.folder / f"{ref}.pem"), "--key", str(self.folder / f"{ref}.key")),
+            *self._files(ref, who),
+            *("--anchor", anchor),
             *("-o", str(self.folder / f"{ref}.erb")),
         )
+
+    def _files(self, name: str, who: Party) -> tuple[str, ...]:
+        """Write certificate, key and chain; return the tool's options for them."""
+        (self.folder / f"{name}.pem").write_bytes(pem("CERTIFICATE", who.certificate))
+        (self.folder / f"{name}.own").write_bytes(pem("PRIVATE KEY", who.pkcs8))
+        (self.folder / f"{name}.chain").write_bytes(b"".join(pem("CERTIFICATE", der) for der in who.chain))
+        chain = ("--chain", str(self.folder / f"{name}.chain")) if who.chain else ()
+        return ("--cert", str(self.folder / f"{name}.pem"), "--key", str(self.folder / f"{name}.own"), *chain)
 
     async def hand_in(self, ref: str, source: str = "") -> None:
         data = (self.folder / f"{source or ref}.erb").read_bytes()
@@ -142,7 +157,7 @@ class Bench:
             cli_bid,
             "open",
             str(self.folder / "request.json"),
-            *("--ref", ref, "--cert", str(self.folder / f"{key}.pem"), "--key", str(self.folder / f"{key}.key")),
+            *("--ref", ref, "--cert", str(self.folder / f"{key}.pem"), "--key", str(self.folder / f"{key}.own")),
             *("-o", str(self.folder / f"{ref}.half")),
         )
 

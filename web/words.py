@@ -62,6 +62,12 @@ TRUSTEE_ROLES = {
     "witness": "见证",
     "prefecture": "州级平台",
 }
+STANDINGS = {
+    "": "未判断",
+    "fresh": "有效",
+    "grace": "有效，吊销名单已过期（宽限内）",
+    "unknown": "吊销状态未知，待复核",
+}
 BLAMES = {
     "wrong-share": "释放的份额不是投标人承诺的份额",
     "false-complaint": "声称份额不能用，经核对份额完好",

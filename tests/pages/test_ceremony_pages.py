@@ -8,6 +8,7 @@ from aiohttp import FormData
 
 from tests.pages.room import LOT, Answer, Browser
 from tests.shell.test_bid_tools import Bench
+from tests.shell.test_judged_signers import TrustingBench
 
 DESK = f"/desk/lots/{LOT}"
 
@@ -69,6 +70,26 @@ async def test_a_file_that_does_not_belong_here_is_refused_in_words_and_leaves_n
     await upload(browser, "release", twice)
     assert "已经释放" in (await upload(browser, "release", twice)).words
     await browser.close()
+
+
+async def test_the_page_says_what_is_known_of_the_certificates_and_what_nobody_judged(bench: Bench) -> None:
+    await bench.started()
+    browser = await Browser.of(bench.room, "O-1")
+    words = (await browser.get(DESK)).words
+    assert "本机没有配置信任锚" in words
+    assert words.count("未判断") == 5 + len(bench.room.refs)
+    await browser.close()
+
+
+async def test_where_certificates_are_judged_the_page_shows_their_standing(tmp_path: Path) -> None:
+    bench = TrustingBench(tmp_path)
+    await bench.noticed()
+    browser = await Browser.of(bench.room, "O-1")
+    words = (await browser.get(DESK)).words
+    assert "信任锚" not in words
+    assert words.count("有效") >= 5
+    await browser.close()
+    await bench.room.node.close()
 
 
 async def test_the_notice_file_is_public_once_the_notice_is_out(bench: Bench) -> None:

@@ -51,6 +51,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "opens-on-record": ("记为未开启，而在案的密钥可以打开", "on record as failed, and the pieces on record open it"),
     "fault-differs": ("未开启的原因与在案的份额不符", "why it failed is not what the pieces show"),
     "blame-differs": ("责任记录与在案的份额不符", "who is blamed is not what the pieces show"),
+    "pool-differs": ("抽取的名单或选项不是冻结的那一份", "the pool is not the one that was frozen"),
+    "nonce-differs": ("公开的随机数不是承诺的那一个", "a nonce is not the one that was committed to"),
+    "escrow-differs": ("托管份额合成的不是所记的随机数", "the shares on record do not give the nonce on record"),
+    "seed-differs": ("种子不是由各方随机数算出的", "the seed does not follow from the nonces"),
+    "drawn-differs": ("抽中的不是种子所定的", "what was drawn does not follow from the seed"),
+    "order-differs": ("公布的排序不是种子所定的", "the published order does not follow from the seed"),
+    "session-key-differs": ("评分的会话密钥不是评标开始时承诺的", "the session key is not the one committed to"),
+    "marks-differ": ("公开的评分不是专家密封的评分", "the marks on record are not those that the member sealed"),
+    "marks-left-out": ("专家已提交的评分没有公开", "marks that a member submitted were left out"),
     "closed-early": ("解密时间未到即记为逾期", "a window was closed before its time"),
 }
 
@@ -97,7 +106,8 @@ def _replay(bundle: Path, policy: Path | None) -> Replayed | None:
             return members.open(f"blobs/{sha256}") if f"blobs/{sha256}" in names else None
 
         found = replay(_bodies(members, opened), blob, Path(scratch), load_profiles(), _witnessed_ms(opened))
-    return found if found.bids or found.findings or found.unchecked else None
+    said = found.bids or found.draws or found.marks or found.findings or found.unchecked
+    return found if said else None
 
 
 def _bodies(members: ZipMembers, opened: Opened) -> Iterator[bytes]:
@@ -120,6 +130,12 @@ def _lines(found: Replayed) -> Iterator[str]:
         if not tongue
         else f"openings replayed: {found.bids} bids, {found.opened} open by the pieces on record"
     )
+    if found.draws or found.marks:
+        yield (
+            f"draws computed again: {found.draws}; sealed marks opened again: {found.marks}"
+            if tongue
+            else f"抽取重算 {found.draws} 次，密封评分重新开启 {found.marks} 份"
+        )
     for fault in found.faults:
         yield plain(f"{('责任', 'fault')[tongue]}: {fault.stream} {fault.ref} {fault.party} {fault.why}")
     for text in found.unchecked:

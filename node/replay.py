@@ -1,4 +1,4 @@
-"""Openings replayed from an export alone (开标重演): what a log says of its sealed bids against the bids' own bytes.
+"""Openings, draws and sealed marks replayed from an export alone (重演): what a log says against what lies under its promises.
 
 Of every lot whose bids were sealed to trustees: the set is what was received and what the trustees signed; shares combine,
 halves fit, each payload gives the content on record or the fault on record; windows and hours were kept. The bundle's tree and
@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from node.domain.bidding import BidReceived, BidWithdrawn
+from node.domain.drawn import DrawState, ExpertsFrozen, OptionsFrozen
+from node.domain.evaluation import EvaluationStarted, ScoringClosed
 from node.domain.lot import LotState
 from node.domain.opening import BidDecryptionFailed, BidOpened, OpeningStarted
 from node.domain.profile import Profile
 from node.domain.project import LotRegistered
+from node.domain.sheet import MarksSubmitted
 from node.domain.unsealing import (
     BidBlamed,
     CeremonyBegun,
@@ -27,6 +30,8 @@ from node.domain.unsealing import (
 )
 from node.domain.wire import WireMalformed
 from node.projection import after, events_of
+from node.replay_draws import judge_draw
+from node.replay_marks import judge_marks
 from node.replay_seals import (
     LOST,
     Opener,
@@ -65,12 +70,14 @@ class Fault:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """The whole answer. `unchecked`: bids and releases whose file is not in the export, streams that begin in another log."""
+    """The whole answer. `unchecked`: bids and releases whose file is not in the export, streams that are in another log."""
 
     bids: int
     opened: int
+    draws: int  # whose seed was computed again
+    marks: int  # a member's marks of one bid, opened again
     findings: tuple[Finding, ...]
     faults: tuple[Fault, ...]
     unchecked: tuple[str, ...]
@@ -85,10 +92,13 @@ class Replay:
         self._profiles = {one.id: one for one in profiles}
         self._lots: dict[str, LotState | None] = {}  # None: its beginning is in another log
         self._payloads: dict[tuple[str, int, str], str] = {}  # stream, round, payload's digest: the ref that came first
+        self._draws: dict[str, DrawState] = {}
+        self._sheets: dict[str, dict[str, MarksSubmitted]] = {}
+        self._sessions: dict[str, bytes] = {}  # the commitment to the session key, by lot
         self._findings: list[Finding] = []
         self._faults: list[Fault] = []
         self._unchecked: list[str] = []
-        self._bids = self._opened = 0
+        self._bids = self._opened = self._marks = 0
         self._last_ms = self.latest_ms = 0
 
     def take(self, body: bytes) -> None:
@@ -97,13 +107,34 @@ class Replay:
         if entry.at_ms + STEP_MS < self._last_ms and entry.clock_quality != "doubtful":
             self._find(entry, "clock-backwards", detail=f"{entry.at_ms} after {self._last_ms}")
         self._last_ms, self.latest_ms = entry.at_ms, max(self.latest_ms, entry.at_ms)
-        if not entry.stream.startswith("lot/"):
+        kind = entry.stream.partition("/")[0]
+        if kind not in {"lot", "draw", "sheet"}:
             return
         try:
             events = tuple(events_of(entry))
         except WireMalformed as malformed:
             self._find(entry, "entry-malformed", detail=f"{malformed.name} {malformed.field}")
             return
+        match kind:
+            case "lot":
+                self._take_lot(entry, events, body)
+            case "draw":
+                self._take_draw(entry, events, body)
+            case _:
+                marks = {event.ref: event for event in events if isinstance(event, MarksSubmitted)}
+                self._sheets.setdefault(entry.stream, {}).update(marks)
+
+    def _take_draw(self, entry: Entry, events: tuple[Any, ...], body: bytes) -> None:
+        if entry.stream not in self._draws and not any(
+            isinstance(one, ExpertsFrozen | OptionsFrozen) for one in events
+        ):
+            self._unchecked.append(f"{entry.stream}: begins in another log")
+            return
+        state = after(self._draws.get(entry.stream, DrawState()), entry, body)
+        self._draws[entry.stream] = state
+        self._say(entry, "", judge_draw(entry.stream, state, events))
+
+    def _take_lot(self, entry: Entry, events: tuple[Any, ...], body: bytes) -> None:
         if entry.stream not in self._lots:
             begins = any(isinstance(event, LotRegistered) for event in events)
             self._lots[entry.stream] = LotState() if begins else None
@@ -120,7 +151,13 @@ class Replay:
             detail = f"{self.latest_ms}, witnessed at {cosigned_ms}"
             self._findings.append(Finding("clock-ahead", -1, "", detail=detail))
         return Replayed(
-            self._bids, self._opened, tuple(self._findings), tuple(self._faults), tuple(dict.fromkeys(self._unchecked))
+            bids=self._bids,
+            opened=self._opened,
+            draws=sum(bool(state.seed) for state in self._draws.values()),
+            marks=self._marks,
+            findings=tuple(self._findings),
+            faults=tuple(self._faults),
+            unchecked=tuple(dict.fromkeys(self._unchecked)),
         )
 
     def _find(self, entry: Entry, problem: str, ref: str = "", detail: str = "") -> None:
@@ -152,6 +189,14 @@ class Replay:
                     )
                     blames = tuple((one.party, one.why) for one in events if isinstance(one, BidBlamed))
                     self._outcome(entry, lot, Outcome(event, broken, blames))
+                case EvaluationStarted(session_commitment=commitment):
+                    self._sessions[entry.stream] = commitment
+                case ScoringClosed():
+                    commitment = self._sessions.get(entry.stream, b"")
+                    opened, problems, absent = judge_marks(lot, commitment, event, self._sheets)
+                    self._marks += opened
+                    self._say(entry, "", problems)
+                    self._unchecked += [f"{entry.stream} {one}" for one in absent]
                 case _:
                     pass
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from node import export
 from node.cli_log import cli_log
 from node.domain import bidding, opening, unsealing, wire
+from node.node import Node
 from node.profiles_loader import load_profiles
 from node.replay import Replayed, memory_files, replay
 from sync import bid_file, codec, jcs
@@ -73,8 +74,8 @@ class Export:
         return self.change(each)
 
 
-async def exported(bench: Bench) -> Export:
-    node = bench.room.node
+async def exported(node: Node) -> Export:
+    """Return what a node exports of its own log, with the files of openings."""
 
     def read(db: Any) -> Export:
         origin = node.settings.origin
@@ -96,7 +97,7 @@ async def opened(bench: Bench) -> Export:
         await bench.give_half(ref)
     bench.room.at("2026-03-25 10:02")
     await bench.open()
-    return await exported(bench)
+    return await exported(bench.room.node)
 
 
 @dataclass
@@ -318,7 +319,7 @@ async def test_a_bidder_who_hands_in_anothers_payload_is_named(bench: Bench, tmp
         await bench.give_half(ref)
     bench.room.at("2026-03-25 10:02")
     await bench.open()
-    found = (await exported(bench)).replayed(tmp_path)
+    found = (await exported(bench.room.node)).replayed(tmp_path)
     assert found.findings == ()
     assert (thief, "bidder", "copied-payload") in {(one.ref, one.party, one.why) for one in found.faults}
 

@@ -66,7 +66,7 @@ _OPTIONS = (
     Field("options", "备选项", "words", longest=4_000, hint="一行一个：系数的各个取值，或者并列投标人的编号"),
 )
 _OPTIONS_NOTE = (
-    "备选项冻结后，各方承诺、公开随机数，结果由种子唯一确定，任何人可以重算。同一名称不重新抽取。"
+    "备选项冻结后，各方承诺、揭示随机数，结果由种子唯一确定，任何人可以重算。同一名称不重新抽取。"
     "抽取结果只作记录：本版本计分仍用评标办法中写定的系数，并列的名次仍标明并列。"
 )
 
@@ -248,9 +248,9 @@ async def show(request: Request) -> Response:
         if isinstance(frozen, ExpertsFrozen)
         else [],
         parties=PARTIES,
-        due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.seed else 0,
-        late=[one for one in state.ceremony.parties if not one.nonce] if state.ceremony.committed else [],
-        noted=noted.hex() if noted and not state.ceremony.party(party).nonce else "",
+        due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.ranked else 0,
+        late=[one for one in state.ceremony.parties if not one.revealed] if state.ceremony.committed else [],
+        noted=noted.hex() if noted and not state.ceremony.party(party).revealed else "",
         calls=await draws.calls(draw_id) if person.role is Role.WITNESS and not state.voided else (),
         outcomes=OUTCOMES,
         names=names,

@@ -110,7 +110,7 @@ async def test_each_party_commits_and_reveals_by_its_own_sign_in(desk):
     for person in ("O-1", "S-1", "G-1"):
         await (await desk(person)).fill(f"{DRAW}/reveal", {})
     page = await (await desk("O-1")).get(DRAW)
-    assert page.words.count("✓ 已公开") == 3
+    assert page.words.count("✓ 已揭示") == 3
     assert nobody_named(page)
     assert f"{DRAW}/outcome" not in page.html  # the operator sees counts; another one calls
 
@@ -194,7 +194,7 @@ async def test_a_false_share_is_refused_by_name_and_the_reveal_time_is_waited_fo
     await committed(desk)
     operator = await desk("O-1")
     share = {"party": "TENDERER", "trustee": "1", "share": "ab" * 32}
-    assert "公开随机数的时间还没有到" in (await operator.fill(f"{DRAW}/share", share)).words
+    assert "揭示随机数的时间还没有到" in (await operator.fill(f"{DRAW}/share", share)).words
     room.at("2026-03-24 16:05")
     assert "份额与承诺时记录的不一致" in (await operator.fill(f"{DRAW}/share", share)).words
 

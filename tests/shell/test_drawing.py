@@ -138,7 +138,8 @@ async def test_a_withheld_nonce_is_opened_from_three_of_five_and_is_the_committe
     await drawing.release("TENDERER", (3,))
     await drawing.draws.open_escrow(DRAW, "TENDERER", command_id=new_id(), actor=SUPERVISOR)
     state = await drawing.draws.state(DRAW)
-    assert state.ceremony.party("TENDERER").nonce == kept_back
+    room, held = drawing.room.node.room, state.ceremony.party("TENDERER").sealed
+    assert room.open(held, f"erhai-draw-nonce-v1\n{DRAW}\nTENDERER\n".encode()) == kept_back
     assert [party.source for party in state.ceremony.parties] == ["reveal", "reveal", "escrow"]
     assert len(state.reached) == 5
 

@@ -12,12 +12,13 @@ import click
 
 from node import export
 from node.domain.calendar import CHINA
+from node.draw_judge import judge_entries
 from node.places import DATABASE, KEYS, SETTINGS
 from node.receipts import number_of, place_of
 from node.settings import Settings, SettingsFault, load_settings
 from node.store import StoreFault, connect
 from node.successions import current, known_successions
-from sync.cli import cli_log
+from sync.cli import JUDGES, cli_log
 from sync.codec import decode
 from sync.keys import KeyFault, load_public
 from sync.log import LogFault, head, origins, read_bodies
@@ -169,5 +170,7 @@ def evidence(data: Path, output: Path) -> None:
             click.echo(f"{_civil(one.at_ms)}  {one.origin}  {one.problem}  {one.shown_by}")
         click.echo(f"{output}: {len(found)}")
 
+
+JUDGES.append(judge_entries)
 
 __all__ = ["cli_log"]

@@ -14,7 +14,7 @@ import apsw
 from node import expert_bank, personal
 from node.domain import draw, drawn
 from node.domain.ceremony import CommitNonce, ReleaseShare, Trustee
-from node.domain.draw_proof import Proof
+from node.domain.draw_proof import OptionProof, Proof
 from node.domain.drawn import DrawState, ExpertsFrozen, FreezeExperts, FreezeOptions
 from node.domain.eligibility import DrawRequest, eligible
 from node.domain.panel import FormCommittee, Member, ReplaceMember
@@ -303,7 +303,7 @@ class Drawings:
 
         return await self._node.record_prepared(draw_stream(draw_id), prepare, command_id, actor, "publish")
 
-    async def proof(self, draw_id: str) -> Proof:
+    async def proof(self, draw_id: str) -> Proof | OptionProof:
         """Return the published proof. Raises Refused while the numbers are sealed."""
         return drawn.proof_of(await self.state(draw_id), draw_stream(draw_id))
 

@@ -7,12 +7,14 @@ whoever has a node.
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
 from sync.bundle import ZipMembers
+from sync.codec import Entry
 from sync.conflict import Finding, Outcome, judge_conflict
 from sync.conflict import check_member as conflict_member
 from sync.note import MAX_NOTE
@@ -62,6 +64,10 @@ WORDS: dict[Problem, tuple[str, str]] = {
     Problem.MALFORMED_PROOF: ("存证凭据格式不正确", "a proof cannot be read"),
     Problem.FOREIGN_PROOF: ("存证凭据属于另一日志", "a proof of another log"),
     Problem.WRONG_PROOF: ("存证凭据不成立", "a proof does not hold"),
+    Problem.DRAW_DIFFERS: (
+        "抽取的一步与此前记录不符",
+        "a step of a draw does not follow from what was recorded before",
+    ),
 }
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
@@ -85,6 +91,8 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
     ),
     Outcome.UNREADABLE: ("不能读", "cannot be read"),
 }
+# What else a bundle's entries are held against; whoever knows what they mean adds a judge.
+JUDGES: list[Callable[[], Callable[[Entry], None]]] = []
 _LABELS = {
     "origin": ("日志", "log"),
     "seq": ("序号", "entry"),
@@ -169,7 +177,7 @@ def _verify(bundle: Path, policy: Path | None, seen: Path | None) -> tuple[int, 
     trust = trust_of(trusted)
     with _opened(bundle) as file:
         try:
-            verdict = verify_bundle(ZipMembers(file), trusted, kept)
+            verdict = verify_bundle(ZipMembers(file), trusted, kept, [begin() for begin in JUDGES])
         except Tampered as tampered:  # the container itself
             verdict = verdict_of(tampered, trust)
         except Malformed as malformed:  # only `seen` is read outside a verdict

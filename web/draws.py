@@ -6,6 +6,7 @@ from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
 from node.domain import drawn
 from node.domain.ceremony import WITNESS, reveals_due_ms
+from node.domain.draw_proof import COEFFICIENT, TIE
 from node.domain.draw_proof import PARTIES as REQUIRED
 from node.domain.drawing import names_sealed
 from node.domain.drawn import DrawState, ExpertsFrozen, OptionsFrozen
@@ -59,9 +60,7 @@ _FREEZE = (
 )
 
 _OPTIONS = (
-    Field(
-        "kind", "抽取事项", "choice", choices=((drawn.COEFFICIENT, "系数（开标后）"), (drawn.TIE, "并列次序（评分后）"))
-    ),
+    Field("kind", "抽取事项", "choice", choices=((COEFFICIENT, "系数（开标后）"), (TIE, "并列次序（评分后）"))),
     Field("name", "名称", longest=60, hint="招标文件中的系数名称，例如 K"),
     Field("options", "备选项", "words", longest=4_000, hint="一行一个：系数的各个取值，或者并列投标人的编号"),
 )

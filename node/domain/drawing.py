@@ -9,14 +9,13 @@ from typing import Any
 from node.domain import ceremony, draw
 from node.domain.ceremony import CommitNonce, DrawVoided, ReleaseShare
 from node.domain.draw import Reached, Standing
+from node.domain.draw_proof import COEFFICIENT, TIE, drawn_of
 from node.domain.drawn import (
     ACCEPTED,
-    COEFFICIENT,
     DRAWS_MOST,
     EXPERTS,
     PENDING,
     POOL_MOST,
-    TIE,
     Accepted,
     CancelDraw,
     DrawPublished,
@@ -42,6 +41,8 @@ from node.domain.guards import breach, require_digest, require_one_of, require_s
 from node.domain.profile import Profile
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import DAY_MS, Asked, Recorded
+
+KINDS = (EXPERTS, COEFFICIENT, TIE)
 
 
 def decide(state: DrawState, stream: str, command: object, asked: Asked) -> tuple[Any, ...]:
@@ -248,9 +249,7 @@ def _known(
     nonces = command.held.nonces if command.held else ()
     state.ceremony.require_nonces(nonces)
     seed = draw.seed_of(stream.partition("/")[2], frozen.pool_hash, nonces)
-    if frozen.kind == COEFFICIENT:
-        return (OptionDrawn(seed, nonces, (draw.drawn_option(seed, frozen.name, frozen.options),)),)
-    return (OptionDrawn(seed, nonces, draw.tie_order(seed, frozen.name, frozen.options)),)
+    return (OptionDrawn(seed, nonces, drawn_of(frozen.kind, seed, frozen.name, frozen.options)),)
 
 
 def _ranking(state: DrawState, stream: str, held: Held | None, asked: Asked) -> _Ranking:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from node.domain import ceremony, draw
 from node.domain.ceremony import CeremonyState, CommitNonce, ReleaseShare, Trustee
 from node.domain.draw import Reached, Standing
-from node.domain.draw_proof import Proof, ProofGroup, ProofParty
+from node.domain.draw_proof import COEFFICIENT, TIE, OptionProof, Proof, ProofGroup, ProofParty
 from node.domain.eligibility import DrawRequest, Expert, Small
 from node.domain.refused import Refused
 
-EXPERTS, COEFFICIENT, TIE = "experts", "coefficient", "tie"
+EXPERTS = "experts"
 LETTERS = {EXPERTS: "E", COEFFICIENT: "K", TIE: "T"}
 POOL_MOST = 1_000  # the sealed list stands in one entry
 DRAWS_MOST = 99
@@ -287,8 +287,10 @@ def draw_id(lot_code: str, round_no: int, kind: str, number: int) -> str:
     return f"{lot_code}-{round_no}-{LETTERS[kind]}{number}"
 
 
-def proof_of(state: DrawState, stream: str) -> Proof:
-    """Return the published proof. Raises Refused while the numbers are sealed."""
+def proof_of(state: DrawState, stream: str) -> Proof | OptionProof:
+    """Return the published proof. Raises Refused while the numbers are sealed, or a coefficient is not drawn."""
+    if isinstance(state.frozen, OptionsFrozen) and state.drawn:
+        return _option_proof(state, state.frozen, stream)
     if not state.order or not isinstance(state.frozen, ExpertsFrozen):
         raise Refused("draw-not-published", rule="published-after-evaluation", cites=("ZB 37",))
     groups = []
@@ -304,18 +306,34 @@ def proof_of(state: DrawState, stream: str) -> Proof:
                 passed=tuple((state.order[place], passed[place]) for place in sorted(passed)),
             )
         )
-    parties = tuple(
-        ProofParty(name=one.name, commit=one.commit.hex(), nonce=one.nonce.hex(), source=one.source)
-        for one in state.ceremony.parties
-    )
     return Proof(
         draw_id=stream.partition("/")[2],
         pool=draw.sorted_pool(state.order),
         pool_hash=state.frozen.pool_hash.hex(),
-        parties=parties,
+        parties=_proof_parties(state),
         seed=state.seed.hex(),
         order=state.order,
         groups=tuple(groups),
+    )
+
+
+def _option_proof(state: DrawState, frozen: OptionsFrozen, stream: str) -> OptionProof:
+    return OptionProof(
+        draw_id=stream.partition("/")[2],
+        kind=frozen.kind,
+        name=frozen.name,
+        options=frozen.options,
+        pool_hash=frozen.pool_hash.hex(),
+        parties=_proof_parties(state),
+        seed=state.seed.hex(),
+        drawn=state.drawn,
+    )
+
+
+def _proof_parties(state: DrawState) -> tuple[ProofParty, ...]:
+    return tuple(
+        ProofParty(name=one.name, commit=one.commit.hex(), nonce=one.nonce.hex(), source=one.source)
+        for one in state.ceremony.parties
     )
 
 

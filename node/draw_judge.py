@@ -13,7 +13,12 @@ from sync.codec import Entry
 from sync.tampered import Problem as LogProblem
 from sync.tampered import Tampered
 
-TOLD = ("draw.", "panel.committee-formed", "panel.member-replaced")  # the events that a draw's story is made of
+TOLD = (
+    "draw.",
+    "panel.committee-formed",
+    "panel.member-replaced",
+    "evaluation.ranking-computed",
+)  # the events that a draw's story is made of
 
 
 def telling(replay: Replay) -> Callable[[Entry], None]:

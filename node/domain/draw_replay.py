@@ -10,7 +10,7 @@ from typing import Any
 from node.domain import ceremony, draw, drawing
 from node.domain.ceremony import EscrowOpened, NonceCommitted, NonceRevealed, ShareReleased
 from node.domain.draw import Reached, Standing
-from node.domain.draw_proof import OptionProof, drawn_of, judge, judge_options
+from node.domain.draw_proof import OptionProof, ProofParty, drawn_of, judge, judge_options
 from node.domain.drawn import (
     ACCEPTED,
     EXPERTS,
@@ -25,6 +25,7 @@ from node.domain.drawn import (
     draw_id,
     proof_of,
 )
+from node.domain.evaluation import RankingComputed, UsedDraw
 from node.domain.panel import CommitteeFormed, MemberReplaced
 from node.domain.refused import Refused
 from node.domain.values import Recorded
@@ -84,9 +85,33 @@ class Replay:
                 state = self.draws.get(self.panels.get(lot_code, ""))
                 if state is not None and successor.commitment not in {one.who for one in state.accepted}:
                     return "committee-not-drawn"
+            case RankingComputed(draws=draws):
+                return next(filter(None, map(self._used_fault, draws)), "")
             case _:
                 pass
         return ""
+
+    def _used_fault(self, used: UsedDraw) -> str:
+        """What the ranking says that it took from a draw follows from that draw's own nonces, and is what the draw says."""
+        told = OptionProof(
+            draw_id=used.draw_id,
+            kind=used.kind,
+            name=used.name,
+            options=used.options,
+            pool_hash=draw.pool_hash(used.options).hex() if used.options else "",
+            parties=tuple(
+                ProofParty(name=one.name, commit=one.commit.hex(), nonce=one.nonce.hex(), source=one.source)
+                for one in used.parties
+            ),
+            seed=used.seed.hex(),
+            drawn=used.result,
+        )
+        problem = judge_options(told)
+        if problem is not None:
+            return problem.code
+        stream = f"draw/{used.draw_id}"
+        state = self.draws.get(stream)
+        return "" if state is None or (state.drawn and proof_of(state, stream) == told) else "drawn-differs"
 
     def _fault(self, stream: str, state: DrawState, event: object) -> str:
         match event:

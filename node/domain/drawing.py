@@ -36,6 +36,7 @@ from node.domain.drawn import (
     RevealNonce,
     draw_id,
 )
+from node.domain.drawn_terms import options_of
 from node.domain.eligibility import check_request, eligible, require_enough
 from node.domain.guards import breach, require_digest, require_one_of, require_second, require_short, require_text
 from node.domain.profile import Profile
@@ -172,6 +173,9 @@ def _freeze_options(state: DrawState, stream: str, command: FreezeOptions, asked
         raise Refused("not-opened", rule="coefficient-after-deadline", value=command.name)
     if command.kind == TIE and not lot.evaluation.closed:
         raise Refused("scoring-open", rule="tie-after-scoring", value=command.name)
+    name, declared = options_of(lot, command.kind)
+    if command.name != name or set(options) != set(declared):
+        raise Refused("options-differ", rule="drawn-as-declared", value=command.name, limit=name)
     ceremony.begin(command.parties, command.trustees)
     return (
         OptionsFrozen(

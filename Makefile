@@ -38,7 +38,7 @@ run: setup
 	$(V)/erhai demo $(if $(ONCE),--once)
 
 test: setup-dev check
-	$(V)/python -m pytest tests
+	$(V)/python -m pytest tests --numprocesses 2 --dist loadfile
 
 check: setup-dev
 	$(V)/ruff format --check .

@@ -12,17 +12,19 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from node.bid_content import ContentUnfit, content_of
 from node.ceremony_files import CeremonyFileRefused, Half, Release, write_request
-from node.domain.bidding import BidContent
+from node.domain.bidding import BidContent, HeldBid
 from node.domain.lot import LotState
 from node.domain.refused import Refused
 from node.domain.trustees import TrusteesAppointed
-from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares, SetBid
+from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares, SetBid, tried
 from node.seal_terms import terms_of
+from sync.acts import Signature
 from sync.bid_file import BidFile, BidRefused
 from sync.bid_manifest import Terms
 from sync.bid_package import Package
 from sync.bid_unlock import BIDDER, Unlocked, unlock
 from sync.blobs import BlobFault, BlobStore
+from sync.gm import GmFault
 from sync.tampered import Malformed
 
 
@@ -60,13 +62,19 @@ def lot_terms(lot: LotState) -> tuple[Terms, TrusteesAppointed]:
     return terms, appointed
 
 
-def check_bid(blobs: BlobStore, lot: LotState, ref: str, sha256: bytes) -> None:
-    """Refuse a file that is not sealed as the notice asks (ZBT 36). Reads the whole file. Raises Refused, BlobFault."""
+def check_bid(blobs: BlobStore, lot: LotState, ref: str, sha256: bytes) -> tuple[Signature, str]:
+    """Refuse a file that is not sealed as the notice asks (ZBT 36); return its signature and the anchor that it names.
+
+    Reads the whole file. Raises Refused, BlobFault.
+    """
     terms, _ = lot_terms(lot)
     try:
         with BidFile(blobs.open(sha256)) as bid:
             bid.require(terms, ref)
             bid.check_payload()
+            return bid.signed, bid.manifest.bidder.anchor
+    except GmFault as fault:
+        raise Refused("sm2-unusable", rule="person-certificates", value=fault.what) from fault
     except BidRefused as refused:
         raise Refused(
             "bid-not-sealed-as-noticed",
@@ -85,8 +93,36 @@ class Ceremonies:
         self._blobs = blobs
         self._live: dict[bytes, _Live] = {}
 
+    def away(self, lot: LotState) -> tuple[HeldBid, ...]:
+        """Return the bids whose seal is to be tried, whose file is not here as it was, and which nobody has given up.
+
+        Reads every file whole; one that is damaged is set aside, so that a whole one can take its place. Raises BlobFault (io).
+        """
+        done = {*tried(lot), *lot.ceremony.given_up}
+        return tuple(bid for bid in lot.bidding.live if bid.ref not in done and not self._whole(bid.sha256))
+
+    def _whole(self, sha256: bytes) -> bool:
+        try:
+            self._check(sha256)
+        except BlobFault as fault:
+            if fault.why == "io":
+                raise
+            return False
+        return True
+
+    def _check(self, sha256: bytes) -> None:
+        try:
+            self._blobs.check(sha256)
+        except BlobFault as fault:
+            if fault.why == "damaged":
+                self._blobs.set_aside(sha256)
+            raise
+
     def begin(self, lot: LotState) -> BeginCeremony:
-        """Make a ceremony's key and read every manifest. The key counts once the command is recorded."""
+        """Make a ceremony's key and read every manifest. The key counts once the command is recorded.
+
+        Call it when nothing is `away`: a file that cannot be read now stands in the set as such until the next ceremony.
+        """
         live = _Live()
         self._live[live.public] = live
         return BeginCeremony(live.public, tuple(self._member(bid.ref, bid.sha256) for bid in lot.bidding.live))
@@ -100,8 +136,12 @@ class Ceremonies:
 
     def _bid(self, sha256: bytes) -> BidFile:
         """Open a stored bid whose bytes are the receipted ones."""
-        self._blobs.check(sha256)
+        self._check(sha256)
         return BidFile(self._blobs.open(sha256))
+
+    def _in_set(self, lot: LotState, ref: str) -> bool:
+        begun = lot.ceremony.begun
+        return begun is not None and any(one.ref == ref and one.manifest_sha256 for one in begun.bids)
 
     def _of(self, lot: LotState) -> _Live:
         begun = lot.ceremony.begun
@@ -137,7 +177,7 @@ class Ceremonies:
         command = ReleaseShares(release.head["ceremony"], number, set_sha256, hashlib.sha256(data).digest())
         if not 1 <= number <= len(appointed.trustees) or not self._same(lot, command.ceremony, set_sha256):
             return command  # the rules refuse it by name
-        if hashlib.sha256(release.certificate).digest() != appointed.trustees[number - 1].cert_sha256:
+        if release.signed.certificate_sha256 != appointed.trustees[number - 1].cert_sha256.hex():
             raise CeremonyFileRefused(why="other-signer", detail=f"trustee {number}")
         live = self._of(lot)
         shares = release.shares(live.private)
@@ -180,6 +220,9 @@ class Ceremonies:
         _, appointed = lot_terms(lot)
         try:
             bid = self._bid(sha256)
+            if not self._in_set(lot, ref):  # given up before the ceremony, and back since: nobody could release for it
+                with bid:
+                    return Tried(None, "platform", "stored-file-damaged")
         except BidRefused as refused:  # judged when it came, or taken before it could be
             return Tried(None, BIDDER, refused.code, blames=((BIDDER, "content-wrong"),))
         counted = {one.trustee: live.shares[one.file_sha256] for one in lot.ceremony.released}

@@ -70,6 +70,9 @@ class Recorder:
         self._states: dict[str, Any] = {}
         self._pending: dict[str, Any] = {}
         self._topics: set[str] = set()
+        self._writable: set[str] = (
+            set()
+        )  # streams found to go on here; custody acts and others' entries end that knowledge
         self._fence_to: Checkpoint | None = None
         self._adopt: bytes | None = None
         self._began_at = 0
@@ -95,6 +98,7 @@ class Recorder:
     def open(self, db: apsw.Connection, origin: str = "") -> None:
         """Bind to the own log in this database, before anything is recorded; `origin` where a new epoch begins."""
         self._log = open_log(db, origin or self._settings.origin)
+        self._writable.clear()
         try:
             self._began_at = self._log.size
         except LogFault:
@@ -137,7 +141,6 @@ class Recorder:
         known = seq_of_command(db, log.origin, command_id)
         if known is not None:
             return self._first_receipt(db, known, stream, actor, content)
-        chain = custody_view.chain(db, stream)
         reading = self._clock.now()
         asked = Asked(
             at_ms=reading.at_ms,
@@ -151,8 +154,8 @@ class Recorder:
             attested_by=attested_by,
         )
         command = prepare()
-        if not isinstance(command, custody.TakeCustody):
-            _require_owner(chain, stream, log.origin)
+        if stream not in self._writable and not isinstance(command, custody.TakeCustody):
+            _require_owner(custody_view.chain(db, stream), stream, log.origin)
         state = self.state(db, stream)
         events = streams.decide(stream, state, command, asked)
         passing("decided")
@@ -189,6 +192,10 @@ class Recorder:
             else:
                 self._pending[stream] = before
             raise
+        if any(isinstance(event, custody.EVENTS) for event in events):
+            self._writable.clear()
+        else:
+            self._writable.add(stream)
         self._topics |= {stream, "log"}
         return receipt
 
@@ -237,6 +244,7 @@ class Recorder:
         self._topics.clear()
         self._fence_to = self._adopt = None
         self._states.clear()
+        self._writable.clear()
         if self._log is not None:
             self._log.forget()
 
@@ -248,6 +256,7 @@ class Recorder:
     def forget(self) -> None:
         """The own log was healed inside this transaction: nothing in memory is known to be true of it any more."""
         self._states.clear()
+        self._writable.clear()
         self.log.forget()
 
     def close(self) -> None:
@@ -262,6 +271,8 @@ class Recorder:
         for stream in done.streams:
             self._pending.pop(stream, None)
             self._states.pop(stream, None)
+        if done.count:
+            self._writable.clear()
         self._topics |= done.streams | ({"log"} if done.count else set())
         return done.count
 

@@ -22,6 +22,14 @@ from sync.supervise import log_once
 
 T = TypeVar("T")
 
+# What one job's savepoint sets aside stays in memory up to this many bytes. SQLite's own limit is 64 KiB, and it takes memory
+# in pieces of the limit: small ones cost more than the row that is written.
+_SET_ASIDE = 1 << 20
+if not apsw.connections():
+    apsw.shutdown()
+    apsw.config(apsw.SQLITE_CONFIG_STMTJRNL_SPILL, _SET_ASIDE)
+    apsw.initialize()
+
 # Versions before this one can lose WAL contents when two connections checkpoint at once.
 SAFE_SQLITE = (3, 51, 3)
 # Litestream holds the write lock around each of its checkpoints, as long as the disk takes for them; nothing was done yet

@@ -1,7 +1,8 @@
 """A person's signed act (签名行为): words that a person can read, and a detached CAdES-BES signature over them.
 
 The words are plain text: the first line names the kind, the last one the digest of what the act is about. Domain separation
-is by that first line, so that no signature is taken for another kind.
+is by that first line, so that no signature is taken for another kind. A bid's manifest, its inner list and a trustee's release
+are signed alike, over canonical JSON that names its own kind.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +56,20 @@ class ActRefused(Exception):
     def __str__(self) -> str:
         """One line."""
         return f"{self.why}: {self.detail}" if self.detail else self.why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A signature that holds; whose certificate it is has not been asked. `chain` came along."""
+
+    certificate: bytes
+    chain: tuple[bytes, ...]
+    claimed_ms: int  # what the signer's clock said; 0 where it said nothing
+
+    @property
+    def certificate_sha256(self) -> str:
+        """Return the digest by which manifests and appointments name the certificate, hex."""
+        return hashlib.sha256(self.certificate).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +124,16 @@ def sign_act(text: bytes, signer: ActSigner, at: dt.datetime | None = None) -> b
     """Return a detached CMS over the words, DER; `at` is the signer's clock, aware. Raises TokenFault, CertRefused, GmFault."""
     cms_signer = _CmsSigner(signer)
     attributes = PdfCMSSignedAttributes(signing_time=at)
-    # pyHanko wants a loop to gather attributes; a caller inside one signs in a thread
-    made = asyncio.run(
-        cms_signer.async_sign_general_data(
+
+    def made() -> bytes:
+        work = cms_signer.async_sign_general_data(
             text, _DIGEST[cms_signer.family], detached=True, use_cades=True, signed_attr_settings=attributes
         )
-    )
-    return bytes(made.dump())
+        return bytes(asyncio.run(work).dump())
+
+    # pyHanko wants a loop of its own to gather attributes; whoever calls may stand in one
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(made).result()
 
 
 def _digest(algorithm: str, data: bytes) -> bytes:
@@ -204,6 +223,19 @@ def _check_own(value: tsp.SigningCertificateV2 | None, certificate: bytes) -> No
         raise ActRefused("attributes", "another signing certificate")
 
 
+def read_signature(text: bytes, cms_der: bytes) -> Signature:
+    """Check that a signature is one over exactly these bytes by the certificate in it. Raises ActRefused, GmFault."""
+    signed, info = _parts(cms_der)
+    try:
+        certificate, chain = _signer_certificate(signed, info)
+        claimed_ms = _check(text, info, certificate)
+    except CertRefused as refused:
+        raise ActRefused("certificate", str(refused)) from refused
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ActRefused("malformed", type(error).__name__) from error
+    return Signature(certificate=certificate, chain=tuple(chain), claimed_ms=claimed_ms)
+
+
 _GOES = {Verdict.YES, Verdict.BANNER, Verdict.PENDING, Verdict.SECOND_PERSON}
 
 
@@ -222,13 +254,11 @@ def verify_act(
 
     What the verdict asks besides (a second person, a mark) is the caller's affair: see `state.verdict`.
     """
-    signed, info = _parts(cms_der)
+    found = read_signature(text, cms_der)
     try:
-        certificate, chain = _signer_certificate(signed, info)
-        claimed_ms = _check(text, info, certificate)
         state = judge(
-            certificate,
-            chain=chain,
+            found.certificate,
+            chain=found.chain,
             anchors=trust,
             at_ms=at_ms,
             purpose=purpose,
@@ -247,5 +277,5 @@ def verify_act(
         anchor=state.anchor.sha256,
         certificate=state.certificate_sha256,
         state=state,
-        claimed_ms=claimed_ms,
+        claimed_ms=found.claimed_ms,
     )

@@ -181,6 +181,7 @@ async def lot(request: Request) -> Response:
         contested=(await node.read(lambda db: custody_view.chain(db, lot_stream(state.lot_code)))).contested,
         acts=offered,
         ceremony=ceremony_page(state, profile),
+        asks_certificates=bool(node.settings.anchor_vkeys),
         may_take_pieces=role in DUTIES[ReleaseShares],
         may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
         file_lost=node.attachments.next_away(state) if role in DUTIES[OpenBid] else "",

@@ -9,6 +9,8 @@ from node.domain.incident import RecordIncident
 from node.domain.lot import LotState
 from node.domain.opening import OpenBid
 from node.domain.refused import Refused
+from node.domain.streams import lot_stream
+from node.domain.unsealing import GiveUpFile
 from node.node import Node
 from web.desk import lot_of
 from web.desk_act import REASON
@@ -22,7 +24,7 @@ routes = RouteTableDef()
 _FIELDS = (REASON, *SECOND)
 _NOTE = (
     "只有各处都没有这份文件时才办理：先接通邻机和上级，查看移动存储。办理后按平台原因记为未解密，视为撤回投标文件，"
-    "不能更改；两人的人员号和理由写入异常记录。"
+    "不能更改；两人的人员号和理由写入异常记录。由保管人保管密钥的标段，办理后解密仪式可以开始；仪式开始前文件取回的，照常解密。"
 )
 _BUTTON = "确认无法取回"
 
@@ -34,7 +36,7 @@ def _form(request: Request, state: LotState, form: FormState, status: int = 200)
         status=status,
         title_prefix="错误：" if form.errors else "",
         form=form,
-        title=f"文件无法取回：{state.opening.next_to_open}",
+        title=f"文件无法取回：{request.app[NODE].attachments.next_away(state)}",
         back=f"/desk/lots/{state.lot_code}",
         note=_NOTE,
     )
@@ -76,5 +78,9 @@ async def lost(request: Request) -> Response:
     said = RecordIncident("other", text, node.clock.now().at_ms, (state.lot_code,))
     before = hashlib.sha256(b"erhai-file-lost-v1\n" + command_id).digest()[:16]
     await node.submit(f"room/{node.settings.node}", said, command_id=before, actor=actor)
-    receipt = await node.open_bid(state.lot_code, ref, command_id=command_id, actor=actor, lost=True)
+    if state.terms.appointed is None:
+        receipt = await node.open_bid(state.lot_code, ref, command_id=command_id, actor=actor, lost=True)
+    else:
+        given_up = GiveUpFile(ref, second, values["reason"])
+        receipt = await node.submit(lot_stream(state.lot_code), given_up, command_id=command_id, actor=actor)
     raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk/lots/{state.lot_code}")

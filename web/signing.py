@@ -20,7 +20,7 @@ from node.store import StoreFault
 from node.witness import NotWitnessed
 from sync.acts import MAX_CMS, ActRefused, Signed
 from sync.anchors import AnchorsRefused
-from sync.gm import GmFault, self_test
+from sync.gm import GmFault
 from sync.revocation_rule import Purpose, Verdict
 from web.keys import NODE, SIGNING
 from web.messages import sentence
@@ -62,14 +62,7 @@ class Signing:
     def of(cls, node: Node) -> "Signing | None":
         """Return it where the settings name the prefecture's keys. Raises Malformed, KeyFault."""
         trust = PersonTrust.of(node.settings)
-        if trust is None:
-            return None
-        try:
-            self_test()
-        except GmFault as fault:
-            trust.without_sm2 = True
-            logger.error("%s: certificates of SM2 vendors are not accepted here", fault)  # noqa: TRY400 - one line for people
-        return cls(trust, load_room_key(node.settings.data / ROOM_KEY))
+        return None if trust is None else cls(trust, load_room_key(node.settings.data / ROOM_KEY))
 
 
 class NotSigned(Exception):

@@ -167,6 +167,36 @@ REFUSED: list[tuple[str, Callable[[], Story], Callable[[Story], Any], str]] = [
         "set-differs",
     ),
     ("a seal before its bidder's time is over", released, lambda _st: fails(A), "half-may-come"),
+    (
+        "a file given up by one person",
+        started,
+        lambda _st: unsealing.GiveUpFile(A, "", "没有"),
+        "second-person-missing",
+    ),
+    (
+        "a file given up without a reason",
+        started,
+        lambda _st: unsealing.GiveUpFile(A, "supervisor:S-1", " "),
+        "field-missing",
+    ),
+    (
+        "a file given up that nobody handed in",
+        started,
+        lambda _st: unsealing.GiveUpFile("P-ZZZZ99", "supervisor:S-1", "没有"),
+        "unknown-bid",
+    ),
+    (
+        "a file given up twice",
+        lambda: started().do(unsealing.GiveUpFile(A, "supervisor:S-1", "没有")),
+        lambda _st: unsealing.GiveUpFile(A, "supervisor:S-1", "没有"),
+        "file-given-up-already",
+    ),
+    (
+        "a file given up before the opening",
+        noticed,
+        lambda _st: unsealing.GiveUpFile(A, "supervisor:S-1", "没有"),
+        "not-opened",
+    ),
     ("a seal before the trustees' time is over", begun, lambda _st: fails(A, "platform"), "shares-may-come"),
 ]
 

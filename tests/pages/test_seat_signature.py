@@ -16,37 +16,15 @@ from node.room_key import load_room_key
 from node.start import ROOM_KEY
 from sync.acts import sign_act
 from sync.agent import AgentFault, NodeLine, attend
-from sync.anchors import sign_manifest
 from sync.note import Signer
 from sync.person_identity import Identity
-from sync.revocation_rule import DAY_MS, Purpose
+from sync.revocation_rule import Purpose
 from sync.signers import SoftwareSigner
 from tests.pages.room import EXPERT, FULL, LOT, Browser, Room, actor_of, member, new_id
-from tests.person_lab import DAY, NOW, NOW_MS, PERSON_ID, Spec, issue, key, make_crl, vendor
+from tests.person_lab import DAY, NOW, NOW_MS, PERSON_ID, Spec, issue, key, make_crl, take_trust, vendor
 
 KEYS = tuple(Signer("dali.erhai/anchors", Ed25519PrivateKey.generate()) for _ in range(3))
 FAMILY = "sm2"
-
-
-def _trust(folder):
-    own = vendor(FAMILY)
-    offered = folder / "offered"
-    sha256 = hashlib.sha256(own.root.der).hexdigest()
-    (offered / sha256).mkdir(parents=True)
-    (offered / sha256 / "anchor.der").write_bytes(own.root.der)
-    table = {
-        "name": "试验根",
-        "vendor": "试验厂商",
-        "purposes": ["login", "submit", "open", "sign"],
-        "profile": "gmt-0015",
-        "vouches": ["person-id"],
-        "from_ms": NOW_MS - 100 * DAY_MS,
-        "until_ms": NOW_MS + 100 * DAY_MS,
-    }
-    rows = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in table.items())
-    (offered / sha256 / "anchor.toml").write_text("".join(rows), encoding="utf-8")
-    sign_manifest(offered, version=1, issued_ms=NOW_MS - DAY_MS, expires_ms=NOW_MS + 90 * DAY_MS, keys=KEYS[:2])
-    return offered, sha256
 
 
 async def _ready(folder, crls=None):
@@ -54,14 +32,8 @@ async def _ready(folder, crls=None):
     room = await Room.in_folder(folder / "node").scoring()
     node = room.node
     node.settings = replace(node.settings, anchor_vkeys=tuple(str(one.vkey) for one in KEYS))
-    offered, sha256 = _trust(folder)
-    trust = PersonTrust.of(node.settings)
-    assert trust.take(offered, NOW_MS)
-    issuers = node.settings.data / ANCHORS / "issuers"
-    issuers.mkdir()
-    (issuers / "ca.der").write_bytes(vendor(FAMILY).ca.der)
-    for der in vendor(FAMILY).crls() if crls is None else crls:
-        assert trust.take_crl(der, NOW_MS)
+    take_trust(node.settings.data / ANCHORS, folder / "offered", KEYS, {FAMILY: crls})
+    sha256 = hashlib.sha256(vendor(FAMILY).root.der).hexdigest()
     holder = Identity("person-id", PERSON_ID, "", sha256).account_key
     node.people = {**node.people, "X-1": replace(node.people["X-1"], holder=holder)}
     for ref in room.refs:
@@ -208,13 +180,14 @@ def sign_act_text(text):
 
 
 async def test_a_machine_without_sm2_says_so_loudly_and_takes_no_sm2_vendor(tmp_path, monkeypatch, caplog):
+    from node import person_trust
     from sync.gm import GmFault
-    from web import signing
 
     def broken():
         raise GmFault("SM2", "wrong-answer")
 
-    monkeypatch.setattr(signing, "self_test", broken)
+    monkeypatch.setattr(person_trust, "self_test", broken)
+    person_trust.sm2_fault.cache_clear()
     room, browser = await _ready(tmp_path)
     try:
         assert "not accepted here" in caplog.text
@@ -224,6 +197,7 @@ async def test_a_machine_without_sm2_says_so_loudly_and_takes_no_sm2_vendor(tmp_
         assert "未被接受" in shown[-1]
         assert not (await room.sheet_state("X-1")).signed
     finally:
+        person_trust.sm2_fault.cache_clear()
         await browser.close()
         await room.node.close()
 

@@ -14,10 +14,10 @@ from node.ceremony_files import Request, make_half, make_release
 from node.cli_share import load_trustee_key, make_certificate, make_trustee_key
 from node.domain.bidding import BidContent
 from node.notice_file import read_notice
-from sync.act_signer import FileSigner
 from sync.bid_file import Identity, seal_file
 from sync.bid_package import CONTENT, Source
 from sync.envelope import FileHolder
+from sync.signers import SoftwareSigner
 from web.demo import cast
 
 
@@ -50,7 +50,7 @@ class Seals:
         certificate = make_certificate(key, content.bidder_name, now=dt.datetime.now(dt.UTC)).public_bytes(der)
         (self.folder / f"{content.ref}.key").write_bytes(pkcs8)
         (self.folder / f"{content.ref}.cer").write_bytes(certificate)
-        who = Identity(content.ref, "demo", FileSigner(certificate, pkcs8), certificate)
+        who = Identity(content.ref, "demo", SoftwareSigner(certificate, pkcs8), certificate)
         body, target = content_bytes(content), io.BytesIO()
         source = Source(CONTENT, lambda: io.BytesIO(body))
         seal_file(target, read.terms, [one.key for one in read.trustees.trustees], who, (source,))
@@ -63,7 +63,5 @@ class Seals:
 
     def half(self, request: bytes, ref: str) -> bytes:
         """Return a bidder's half."""
-        key = serialization.load_der_private_key((self.folder / f"{ref}.key").read_bytes(), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise TypeError(ref)
-        return make_half(Request.parse(request), ref, FileHolder((self.folder / f"{ref}.cer").read_bytes(), key))
+        certificate, key = ((self.folder / f"{ref}.{kind}").read_bytes() for kind in ("cer", "key"))
+        return make_half(Request.parse(request), ref, FileHolder.of(certificate, key))

@@ -238,7 +238,9 @@ class Drawings:
             personal.keep(db, bound, room.seal)
             when = (record.of("no"), state.frozen.request.session)
             expert_bank.keep_session(db, draw_id, place, when, room.seal)
-            sealed = room.seal(codec.pack((record.account, personal.packed(bound))), _who_context(draw_id, place))
+            sealed = room.seal(
+                personal.pack_padded((record.account, personal.packed(bound))), _who_context(draw_id, place)
+            )
             return drawn.RecordOutcome(place, word, bound.commitment, sealed)
 
         return await self._node.record_prepared(
@@ -357,7 +359,7 @@ class Drawings:
         return found
 
     def _member(self, draw_id: str, lot_code: str, one: drawn.Accepted, seat: Seat) -> Member:
-        account, packed = codec.unpack(self._node.room.open(one.sealed, _who_context(draw_id, one.place)))
+        account, packed, *_ = codec.unpack(self._node.room.open(one.sealed, _who_context(draw_id, one.place)))
         return Member(
             no=seat.no,
             kind="expert",

@@ -27,6 +27,7 @@ PARTY_ROLES: dict[str, frozenset[Role]] = {
 }
 TRUSTEES, THRESHOLD = 5, 3
 REVEAL, ESCROW = "reveal", "escrow"
+ESCROW_FALSE = "escrow-false"
 MINUTE_MS = 60_000
 _WRAP_MOST = 256
 _SEAL_MOST = 512
@@ -239,7 +240,7 @@ def escrow_opened(state: CeremonyState, name: str, nonce: bytes, sealed: bytes) 
     if len(party.shares) < THRESHOLD:
         raise Refused("shares-too-few", rule="escrow", value=str(len(party.shares)), limit=str(THRESHOLD))
     if not fits(nonce, party.commit):
-        return (DrawVoided("escrow-false", name, ""),)
+        return (DrawVoided(ESCROW_FALSE, name, ""),)
     _require_sealed(sealed)
     return (EscrowOpened(name, sealed, tuple(number for number, _ in party.shares)),)
 

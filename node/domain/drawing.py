@@ -64,6 +64,7 @@ def _after_freeze(state: DrawState, stream: str, command: object, asked: Asked) 
         raise Refused("draw-void", rule="void-is-over", value=state.voided)
     match command:
         case CommitNonce():
+            _require_trusted(state, asked)
             return ceremony.commit(state.ceremony, command, asked)
         case RevealNonce():
             done = ceremony.reveal(state.ceremony, command.party, command.nonce, command.sealed, asked)
@@ -89,13 +90,25 @@ def _after_freeze(state: DrawState, stream: str, command: object, asked: Asked) 
             raise NotOffered("draw/", type(command).__name__)
 
 
+def _require_trusted(state: DrawState, asked: Asked) -> None:
+    """Refuse a person whose false escrow ended an earlier draw of this lot: it would be worth another try each time."""
+    frozen = state.frozen
+    if frozen is None:
+        return
+    for number in range(1, frozen.number):
+        before = asked.look(f"draw/{draw_id(state.lot_code, frozen.round_no, state.kind, number)}")
+        if asked.actor.person == before.at_fault:
+            raise Refused("party-barred", rule="false-escrow-once", value=asked.actor.person, limit=str(number))
+
+
 def evolve(state: DrawState, event: object, recorded: Recorded) -> DrawState:
     """Return the state after an event."""
     match event:
         case ExpertsFrozen() | OptionsFrozen():
             return replace(state, frozen=event, ceremony=ceremony.begin(event.parties, event.trustees))
-        case DrawVoided(why=why):
-            return replace(state, voided=why)
+        case DrawVoided(why=why, party=party):
+            false = why == ceremony.ESCROW_FALSE
+            return replace(state, voided=why, at_fault=state.ceremony.party(party).person if false else "")
         case PoolRanked(reached=reached):
             return replace(state, ranked=True, reached=tuple(Reached(one.group, one.place) for one in reached))
         case OptionDrawn(seed=seed, nonces=nonces, drawn=drawn):

@@ -221,6 +221,7 @@ class DrawState:
     frozen: ExpertsFrozen | OptionsFrozen | None = None
     ceremony: CeremonyState = field(default_factory=CeremonyState)
     voided: str = ""
+    at_fault: str = ""  # the person whose false escrow ended the draw
     ranked: bool = False
     seed: bytes = b""  # known with the result of a coefficient or a tie; of an expert draw, when it is published
     standings: tuple[Standing, ...] = ()

@@ -356,6 +356,11 @@ class Drawings:
                 kept = personal.find(db, commitments[order[place]], self._node.room.open)
                 if kept is not None:
                     found[place] = BankRecord(kept.fields)
+        missing = {order[place]: place for place in places if 0 <= place < len(order) and place not in found}
+        if missing:  # drawn at the other node, which died: the same bank was imported here under own commitments
+            for one in expert_bank.everybody(db, self._node.room):
+                if one.record.of("no") in missing:
+                    found[missing[one.record.of("no")]] = one.record
         return found
 
     def _member(self, draw_id: str, lot_code: str, one: drawn.Accepted, seat: Seat) -> Member:

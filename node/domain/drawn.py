@@ -4,6 +4,7 @@ Until the end the log knows experts of a draw by their place in the ranking only
 seed are sealed to the room: whoever holds the expert bank's file, but not the room's keys, cannot compute them either.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from node.domain import ceremony, draw
@@ -17,6 +18,7 @@ EXPERTS = "experts"
 LETTERS = {EXPERTS: "E", COEFFICIENT: "K", TIE: "T"}
 POOL_MOST = 1_000  # the sealed list stands in one entry
 DRAWS_MOST = 99
+_AHEAD = 3
 Listed = tuple[str, tuple[int, ...], int]  # an expert of the list: number, groups, employer within the list
 ACCEPTED, PENDING = "accepted", "pending"
 
@@ -286,6 +288,15 @@ class DrawState:
 def draw_id(lot_code: str, round_no: int, kind: str, number: int) -> str:
     """Return the id of a draw, which is the end of its stream's name."""
     return f"{lot_code}-{round_no}-{LETTERS[kind]}{number}"
+
+
+def draws_ahead(lot_code: str, round_no: int, known: Collection[str]) -> tuple[str, ...]:
+    """Return the ids of the next draws of every kind, beside those whose streams are known."""
+    found = []
+    for kind in LETTERS:
+        ids = [draw_id(lot_code, round_no, kind, number) for number in range(1, DRAWS_MOST + 1)]
+        found += [one for one in ids if f"draw/{one}" not in known][:_AHEAD]
+    return tuple(found)
 
 
 def proof_of(state: DrawState, stream: str) -> Proof | OptionProof:

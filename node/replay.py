@@ -1,4 +1,4 @@
-"""Openings, draws and sealed marks replayed from an export alone (重演): what a log says against what lies under its promises.
+"""Openings and sealed marks replayed from an export alone (重演): what a log says against what lies under its promises.
 
 Of every lot whose bids were sealed to trustees: the set is what was received and what the trustees signed; shares combine,
 halves fit, each payload gives the content on record or the fault on record; windows and hours were kept. The bundle's tree and
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from node.domain.bidding import BidReceived, BidWithdrawn
-from node.domain.drawn import DrawState, ExpertsFrozen, OptionsFrozen
 from node.domain.evaluation import EvaluationStarted, ScoringClosed
 from node.domain.lot import LotState
 from node.domain.opening import BidDecryptionFailed, BidOpened, OpeningStarted
@@ -30,7 +29,6 @@ from node.domain.unsealing import (
 )
 from node.domain.wire import WireMalformed
 from node.projection import after, events_of
-from node.replay_draws import judge_draw
 from node.replay_marks import judge_marks
 from node.replay_seals import (
     LOST,
@@ -76,7 +74,6 @@ class Replayed:
 
     bids: int
     opened: int
-    draws: int  # whose seed was computed again
     marks: int  # a member's marks of one bid, opened again
     findings: tuple[Finding, ...]
     faults: tuple[Fault, ...]
@@ -92,7 +89,6 @@ class Replay:
         self._profiles = {one.id: one for one in profiles}
         self._lots: dict[str, LotState | None] = {}  # None: its beginning is in another log
         self._payloads: dict[tuple[str, int, str], str] = {}  # stream, round, payload's digest: the ref that came first
-        self._draws: dict[str, DrawState] = {}
         self._sheets: dict[str, dict[str, MarksSubmitted]] = {}
         self._sessions: dict[str, bytes] = {}  # the commitment to the session key, by lot
         self._findings: list[Finding] = []
@@ -108,7 +104,7 @@ class Replay:
             self._find(entry, "clock-backwards", detail=f"{entry.at_ms} after {self._last_ms}")
         self._last_ms, self.latest_ms = entry.at_ms, max(self.latest_ms, entry.at_ms)
         kind = entry.stream.partition("/")[0]
-        if kind not in {"lot", "draw", "sheet"}:
+        if kind not in {"lot", "sheet"}:
             return
         try:
             events = tuple(events_of(entry))
@@ -118,21 +114,9 @@ class Replay:
         match kind:
             case "lot":
                 self._take_lot(entry, events, body)
-            case "draw":
-                self._take_draw(entry, events, body)
             case _:
                 marks = {event.ref: event for event in events if isinstance(event, MarksSubmitted)}
                 self._sheets.setdefault(entry.stream, {}).update(marks)
-
-    def _take_draw(self, entry: Entry, events: tuple[Any, ...], body: bytes) -> None:
-        if entry.stream not in self._draws and not any(
-            isinstance(one, ExpertsFrozen | OptionsFrozen) for one in events
-        ):
-            self._unchecked.append(f"{entry.stream}: begins in another log")
-            return
-        state = after(self._draws.get(entry.stream, DrawState()), entry, body)
-        self._draws[entry.stream] = state
-        self._say(entry, "", judge_draw(entry.stream, state, events))
 
     def _take_lot(self, entry: Entry, events: tuple[Any, ...], body: bytes) -> None:
         if entry.stream not in self._lots:
@@ -153,7 +137,6 @@ class Replay:
         return Replayed(
             bids=self._bids,
             opened=self._opened,
-            draws=sum(bool(state.seed) for state in self._draws.values()),
             marks=self._marks,
             findings=tuple(self._findings),
             faults=tuple(self._faults),

@@ -70,7 +70,7 @@ def party_of(state: DrawState, role: Role) -> str:
 
 
 def _open(state: DrawState) -> bool:
-    return state.frozen is not None and not state.voided and not state.seed
+    return state.frozen is not None and not state.voided and not state.ranked
 
 
 def _own(state: DrawState, role: Role) -> ceremony.Party | None:
@@ -85,13 +85,13 @@ def _may_commit(state: DrawState, role: Role) -> bool:
 
 def _may_reveal(state: DrawState, role: Role) -> bool:
     own = _own(state, role)
-    return _open(state) and state.ceremony.committed and own is not None and not own.nonce
+    return _open(state) and state.ceremony.committed and own is not None and not own.revealed
 
 
 def _silent(state: DrawState) -> tuple[tuple[str, str], ...]:
     if not _open(state) or not state.ceremony.committed:
         return ()
-    return tuple((one.name, PARTIES[one.name]) for one in state.ceremony.parties if not one.nonce)
+    return tuple((one.name, PARTIES[one.name]) for one in state.ceremony.parties if not one.revealed)
 
 
 def _reached(state: DrawState) -> tuple[tuple[str, str], ...]:
@@ -168,8 +168,8 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "reveal",
-            "公开随机数",
-            "公开",
+            "揭示随机数",
+            "揭示",
             drawn.RevealNonce,
             lambda _state, _role: (
                 Field(
@@ -186,21 +186,21 @@ STEPS: dict[str, Step] = {
             "提交份额",
             ceremony.ReleaseShare,
             lambda state, _role: (
-                Field("party", "未公开随机数的一方", "choice", choices=_silent(state)),
+                Field("party", "未揭示随机数的一方", "choice", choices=_silent(state)),
                 Field("trustee", "受托人", "choice", choices=_HOLDERS),
                 Field("share", "份额", "digest", longest=64, hint="由受托人用 erhai draw share 解出"),
             ),
             lambda state, _role: bool(_silent(state)),
             _share,
             shared=True,
-            note="各方承诺齐备后，逾时未公开的，由受托人提交份额，三份即可开启。",
+            note="各方承诺齐备后，逾时未揭示的，由受托人提交份额，三份即可开启。",
         ),
         Step(
             "escrow",
             "开启托管",
             "开启托管",
             drawn.OpenEscrow,
-            lambda state, _role: (Field("party", "未公开随机数的一方", "choice", choices=_silent(state)),),
+            lambda state, _role: (Field("party", "未揭示随机数的一方", "choice", choices=_silent(state)),),
             lambda state, _role: (
                 bool(_silent(state)) and any(len(one.shares) >= ceremony.THRESHOLD for one in state.ceremony.parties)
             ),

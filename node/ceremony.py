@@ -6,26 +6,22 @@ lot's move to another node, begins the ceremony anew.
 
 import hashlib
 import secrets
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from node.bid_content import ContentUnfit, content_of
 from node.ceremony_files import CeremonyFileRefused, Half, Release, write_request
 from node.domain.bidding import BidContent, HeldBid
 from node.domain.lot import LotState
 from node.domain.refused import Refused
-from node.domain.trustees import TrusteesAppointed
 from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares, SetBid, tried
-from node.seal_terms import terms_of
+from node.seal_trial import Pieces, Tried, content_in, in_set, lot_terms, not_a_bid, trial
 from sync.acts import Signature
 from sync.bid_file import BidFile, BidRefused
-from sync.bid_manifest import Terms
 from sync.bid_package import Package
-from sync.bid_unlock import BIDDER, Unlocked, unlock
 from sync.blobs import BlobFault, BlobStore
 from sync.gm import GmFault
-from sync.tampered import Malformed
 
 
 @dataclass(slots=True, repr=False)
@@ -39,27 +35,6 @@ class _Live:
     @property
     def public(self) -> bytes:
         return self.private.public_key().public_bytes_raw()
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Tried:
-    """The outcome of trying one seal, as `OpenBid` takes it."""
-
-    content: BidContent | None
-    fault: str = ""
-    reason: str = ""
-    shares: tuple[tuple[int, bytes], ...] = ()
-    half: bytes = b""
-    blames: tuple[tuple[str, str], ...] = ()
-
-
-def lot_terms(lot: LotState) -> tuple[Terms, TrusteesAppointed]:
-    """Return the terms of a lot's seals. Raises Refused where it has no trustees."""
-    appointed = lot.terms.appointed
-    if appointed is None:
-        raise Refused("no-trustees", rule="ceremony-needs-trustees")
-    terms = terms_of(lot.registered, appointed, round_no=lot.round_no, deadline_ms=lot.notice.deadline_ms)
-    return terms, appointed
 
 
 def check_bid(blobs: BlobStore, lot: LotState, ref: str, sha256: bytes) -> tuple[Signature, str]:
@@ -139,10 +114,6 @@ class Ceremonies:
         self._check(sha256)
         return BidFile(self._blobs.open(sha256))
 
-    def _in_set(self, lot: LotState, ref: str) -> bool:
-        begun = lot.ceremony.begun
-        return begun is not None and any(one.ref == ref and one.manifest_sha256 for one in begun.bids)
-
     def _of(self, lot: LotState) -> _Live:
         begun = lot.ceremony.begun
         if begun is None:
@@ -217,62 +188,30 @@ class Ceremonies:
     def try_seal(self, lot: LotState, ref: str, sha256: bytes) -> Tried:
         """Try one seal with what is here, and say whose piece was wrong or missing. Raises Refused, BlobFault (the file)."""
         live = self._of(lot)
-        _, appointed = lot_terms(lot)
         try:
             bid = self._bid(sha256)
-            if not self._in_set(lot, ref):  # given up before the ceremony, and back since: nobody could release for it
+            if not in_set(lot, ref):  # given up before the ceremony, and back since: nobody could release for it
                 with bid:
                     return Tried(None, "platform", "stored-file-damaged")
         except BidRefused as refused:  # judged when it came, or taken before it could be
-            return Tried(None, BIDDER, refused.code, blames=((BIDDER, "content-wrong"),))
+            return not_a_bid(refused)
         counted = {one.trustee: live.shares[one.file_sha256] for one in lot.ceremony.released}
-        shares = {i: found[ref] for i, found in counted.items() if found.get(ref)}
         given = lot.ceremony.half_of(ref)
-        half = live.halves[given.file_sha256] if given is not None else None
         with bid:
-            got = unlock(
-                bid,
-                publics=tuple(one.key for one in appointed.trustees),
-                shares=shares,
-                complaints=frozenset(i for i, found in counted.items() if not found.get(ref)),
-                half=half,
+            pieces = Pieces(
+                {i: found[ref] for i, found in counted.items() if found.get(ref)},
+                frozenset(i for i, found in counted.items() if not found.get(ref)),
+                live.halves[given.file_sha256] if given is not None else None,
             )
-            told = tuple(sorted(shares.items())), half or b""
-            blames = tuple((one.party, one.why) for one in got.blames)
-            if got.key is None:
-                return _locked(lot, got, told, blames)
-            try:
-                content = self._unpack(bid, got.key, lot, ref)
-            except (BidRefused, Malformed, ContentUnfit):
-                return Tried(None, BIDDER, "content-wrong", *told, (*blames, (BIDDER, "content-wrong")))
-            return Tried(content, "", "", *told, blames)
+            return trial(bid, lot, pieces, lambda key: self._unpack(bid, key, lot, ref))
 
     def _unpack(self, bid: BidFile, key: bytes, lot: LotState, ref: str) -> BidContent:
         path = self._blobs.scratch(secrets.token_hex(8))
         try:
-            package = bid.open_package(key, path)
-            try:
-                content = content_of(package.content())
-                if (content.lot_code, content.round_no, content.ref) != (lot.lot_code, lot.round_no, ref):
-                    raise Malformed("bid.json", "names another lot, round or participant")
-                files = self._keep(package)
-            finally:
-                package.close()
+            with closing(bid.open_package(key, path)) as package:
+                return content_in(package, lot, ref, self._keep(package))
         finally:
             path.unlink(missing_ok=True)
-        return BidContent(
-            lot_code=content.lot_code,
-            round_no=content.round_no,
-            ref=content.ref,
-            bidder_name=content.bidder_name,
-            uscc=content.uscc,
-            price_fen=content.price_fen,
-            price_words=content.price_words,
-            period_days=content.period_days,
-            quality=content.quality,
-            lines=content.lines,
-            files=files,
-        )
 
     def _keep(self, package: Package) -> tuple[tuple[str, bytes], ...]:
         kept = []
@@ -282,18 +221,3 @@ class Ceremonies:
                     arriving.write(piece)
                 kept.append((one.name, arriving.keep(bytes.fromhex(one.sha256))))
         return tuple(kept)
-
-
-def _locked(
-    lot: LotState, got: Unlocked, told: tuple[tuple[tuple[int, bytes], ...], bytes], blames: tuple[tuple[str, str], ...]
-) -> Tried:
-    """Say why a seal did not break. The bidder answers for its own pieces only (20号令 31)."""
-    bidders = [why for party, why in blames if party == BIDDER]
-    if bidders:
-        return Tried(None, BIDDER, bidders[0], *told, blames)
-    _, appointed = lot_terms(lot)
-    if got.missing == "half":
-        return Tried(None, BIDDER, "half-missing", *told, (*blames, (BIDDER, "half-missing")))
-    silent = sorted({*range(1, len(appointed.trustees) + 1)} - {*lot.ceremony.released_by})
-    withheld = tuple((f"trustee-{i}", "withheld") for i in silent)
-    return Tried(None, "other", "shares-missing", *told, (*blames, *withheld))

@@ -5,36 +5,31 @@ is by that first line, so that no signature is taken for another kind. A bid's m
 are signed alike, over canonical JSON that names its own kind.
 """
 
-import asyncio
 import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from asn1crypto import cms, tsp
-from asn1crypto import x509 as asn1
 from asn1crypto.algos import SignedDigestAlgorithm
 from cryptography.exceptions import InvalidSignature
-from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes, Signer
-from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from sync.anchors import Anchors
 from sync.certificate_form import CertRefused, read_certificate
 from sync.gm import sm3
 from sync.gm_asn1 import FamilyValidator
-from sync.person_certs import Judgement, judge
 from sync.revocation_rule import Purpose, Verdict
 from sync.signers import ActSigner
+
+if TYPE_CHECKING:
+    from sync.person_certs import Judgement
 
 HEAD = "洱海签名 erhai-act-v1"
 MAX_CMS = 65_536
 MAX_TEXT = 65_536
-_MECHANISM = {"rsa": "sha256_rsa", "ecdsa": "sha256_ecdsa", "ed25519": "ed25519", "sm2": "sm3_sm2"}
-# RFC 8419 asks SHA-512 beside Ed25519; GM/T 0010 asks SM3 beside SM2.
-_DIGEST = {"rsa": "sha256", "ecdsa": "sha256", "ed25519": "sha512", "sm2": "sm3"}
 _ACCEPTED = {
     "rsa": ({"sha256_rsa", "sha384_rsa", "sha512_rsa", "rsassa_pkcs1v15"}, {"sha256", "sha384", "sha512"}),
     "ecdsa": ({"sha256_ecdsa", "sha384_ecdsa", "sha512_ecdsa"}, {"sha256", "sha384", "sha512"}),
@@ -79,7 +74,7 @@ class Signed:
     person: str
     anchor: str
     certificate: str  # SHA-256, hex
-    state: Judgement
+    state: "Judgement"
     claimed_ms: int  # what the signer's clock said; 0 where it said nothing
 
 
@@ -104,36 +99,11 @@ def readable(text: bytes) -> bool:
     return whole and all(_LINE.fullmatch(line) for line in lines[:-1])
 
 
-class _CmsSigner(Signer):
-    def __init__(self, signer: ActSigner) -> None:
-        certificate = read_certificate(signer.certificate, "signer")
-        store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
-        store.register_multiple([asn1.Certificate.load(der) for der in signer.chain])
-        mechanism = SignedDigestAlgorithm({"algorithm": _MECHANISM[certificate.family]})
-        super().__init__(
-            signing_cert=certificate.parsed, cert_registry=store, signature_mechanism=mechanism, embed_roots=False
-        )
-        self.family = certificate.family
-        self._signer = signer
-
-    async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:  # noqa: ARG002
-        return self._signer.sign(data)
-
-
 def sign_act(text: bytes, signer: ActSigner, at: dt.datetime | None = None) -> bytes:
     """Return a detached CMS over the words, DER; `at` is the signer's clock, aware. Raises TokenFault, CertRefused, GmFault."""
-    cms_signer = _CmsSigner(signer)
-    attributes = PdfCMSSignedAttributes(signing_time=at)
-
-    def made() -> bytes:
-        work = cms_signer.async_sign_general_data(
-            text, _DIGEST[cms_signer.family], detached=True, use_cades=True, signed_attr_settings=attributes
-        )
-        return bytes(asyncio.run(work).dump())
-
-    # pyHanko wants a loop of its own to gather attributes; whoever calls may stand in one
-    with ThreadPoolExecutor(1) as aside:
-        return aside.submit(made).result()
+    # Loaded with the first signature: a node verifies at each start and signs no act itself.
+    made: bytes = import_module("sync.act_making").cms_of(text, signer, at)
+    return made
 
 
 def _digest(algorithm: str, data: bytes) -> bytes:
@@ -255,8 +225,9 @@ def verify_act(
     What the verdict asks besides (a second person, a mark) is the caller's affair: see `state.verdict`.
     """
     found = read_signature(text, cms_der)
+    judge = import_module("sync.person_certs").judge  # two validators, which a bidder's tool does not load
     try:
-        state = judge(
+        state: Judgement = judge(
             found.certificate,
             chain=found.chain,
             anchors=trust,

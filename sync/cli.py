@@ -7,14 +7,12 @@ whoever has a node.
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
 from sync.bundle import ZipMembers
-from sync.codec import Entry
 from sync.conflict import Finding, Outcome, judge_conflict
 from sync.conflict import check_member as conflict_member
 from sync.note import MAX_NOTE
@@ -64,10 +62,6 @@ WORDS: dict[Problem, tuple[str, str]] = {
     Problem.MALFORMED_PROOF: ("存证凭据格式不正确", "a proof cannot be read"),
     Problem.FOREIGN_PROOF: ("存证凭据属于另一日志", "a proof of another log"),
     Problem.WRONG_PROOF: ("存证凭据不成立", "a proof does not hold"),
-    Problem.DRAW_DIFFERS: (
-        "抽取的一步与此前记录不符",
-        "a step of a draw does not follow from what was recorded before",
-    ),
 }
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
@@ -91,8 +85,6 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
     ),
     Outcome.UNREADABLE: ("不能读", "cannot be read"),
 }
-# What else a bundle's entries are held against; whoever knows what they mean adds a judge.
-JUDGES: list[Callable[[], Callable[[Entry], None]]] = []
 _LABELS = {
     "origin": ("日志", "log"),
     "seq": ("序号", "entry"),
@@ -124,14 +116,20 @@ def verify_command(bundle: Path, policy: Path | None, seen: Path | None, *, as_j
     1 不能读，或没有用 --policy 给出该日志的公钥。 A conflict.zip is judged too: 4 two histories proven, 0 the log's
     entries must tell, 1 unreadable or no key given.
     """
-    findings = _conflict(bundle, policy)
-    if findings is not None:
-        facts = {"kind": "conflict", "findings": [one.facts() for one in findings]}
-        click.echo(json.dumps(facts, ensure_ascii=False) if as_json else describe_conflict(findings, _english()))
-        sys.exit(_status(findings))
-    status, verdict = _verify(bundle, policy, seen)
-    click.echo(json.dumps(verdict.facts(), ensure_ascii=False) if as_json else describe(verdict, english=_english()))
+    end_with_conflict(bundle, policy, as_json=as_json)
+    status, verdict = verify_file(bundle, policy, seen)
+    click.echo(json.dumps(verdict.facts(), ensure_ascii=False) if as_json else describe(verdict, in_english=english()))
     sys.exit(status)
+
+
+def end_with_conflict(bundle: Path, policy: Path | None, *, as_json: bool) -> None:
+    """Where the file is a conflict.zip: say what it proves and end the process."""
+    findings = _conflict(bundle, policy)
+    if findings is None:
+        return
+    facts = {"kind": "conflict", "findings": [one.facts() for one in findings]}
+    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else describe_conflict(findings, english()))
+    sys.exit(_status(findings))
 
 
 def _conflict(path: Path, policy: Path | None) -> tuple[Finding, ...] | None:
@@ -154,9 +152,9 @@ def _status(findings: tuple[Finding, ...]) -> int:
     return EXIT_UNPARSABLE if outcomes & {Outcome.UNREADABLE, Outcome.NEEDS_KEY} else 0
 
 
-def describe_conflict(findings: tuple[Finding, ...], english: bool) -> str:
+def describe_conflict(findings: tuple[Finding, ...], in_english: bool) -> str:
     """Return the findings in words, two lines each."""
-    tongue = 1 if english else 0
+    tongue = 1 if in_english else 0
     lines = [("反证文件:同一日志先后签过的两份说法,逐项判断", "evidence kept against logs, each pair judged")[tongue]]
     for one in findings:
         sizes = f"{one.held_size}/{one.held_root[:16]}, {one.shown_size}/{one.shown_root[:16]}"
@@ -165,7 +163,7 @@ def describe_conflict(findings: tuple[Finding, ...], english: bool) -> str:
     return "\n".join(lines)
 
 
-def _verify(bundle: Path, policy: Path | None, seen: Path | None) -> tuple[int, Verdict]:
+def verify_file(bundle: Path, policy: Path | None, seen: Path | None) -> tuple[int, Verdict]:
     """Return exit status and verdict. A file of the verifier's own that cannot be read is unparsable input, not evidence."""
     trusted = None
     if policy is not None:
@@ -177,7 +175,7 @@ def _verify(bundle: Path, policy: Path | None, seen: Path | None) -> tuple[int, 
     trust = trust_of(trusted)
     with _opened(bundle) as file:
         try:
-            verdict = verify_bundle(ZipMembers(file), trusted, kept, [begin() for begin in JUDGES])
+            verdict = verify_bundle(ZipMembers(file), trusted, kept)
         except Tampered as tampered:  # the container itself
             verdict = verdict_of(tampered, trust)
         except Malformed as malformed:  # only `seen` is read outside a verdict
@@ -191,9 +189,9 @@ def _own_file(problem: Problem, path: Path, malformed: Malformed) -> Verdict:
     return verdict_of(Tampered(problem, expected=str(path), got=str(malformed)), "policy")
 
 
-def describe(verdict: Verdict, *, english: bool) -> str:
+def describe(verdict: Verdict, *, in_english: bool) -> str:
     """Return the verdict in words, several lines."""
-    tongue = 1 if english else 0
+    tongue = 1 if in_english else 0
     lines = [_TRUST[verdict.trust][tongue]]
     if verdict.problem is None:
         good = (
@@ -218,7 +216,7 @@ def describe(verdict: Verdict, *, english: bool) -> str:
     return "\n".join(lines)
 
 
-def _english() -> bool:
+def english() -> bool:
     """Tell whether the environment asks for English; Chinese otherwise."""
     return (os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG", "")).startswith("en")
 

@@ -140,6 +140,8 @@ class Day:
             "deadline": cast.DEADLINE,
             "opening_place": cast.OPENING_PLACE,
         }
+        bare = self.refused("G-01", "notice", notice)
+        self.say("保管", f"没有保管人的公告被拒绝：{bare}")
         trustees = self.act("G-01", "trustees", self.seals.appointment())
         self.say("保管", f"五家单位各一人保管密钥份额，{cast.OPENERS} 人和投标人共同开启，回执 {trustees}")
         self.at("2026-03-02 10:00")

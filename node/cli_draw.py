@@ -13,14 +13,15 @@ from typing import Final, NoReturn
 import click
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from node.cli_verify import bodies_of
 from node.domain.ceremony import TRUSTEES, WITNESS
 from node.domain.draw_proof import PARTIES, OptionProof, Problem, Proof, judge, judge_options
-from node.domain.draw_replay import Replay
 from node.domain.refused import Refused
+from node.domain.wire import WireMalformed
 from node.draw_json import ProofMalformed, parse_proof
-from node.draw_judge import held_against, telling
 from node.escrow import escrow_info
 from node.exchange.strict_json import MAX_BYTES, shown
+from node.replay_draws import draws_of
 from sync.bundle import ZipMembers
 from sync.policy import Policy
 from sync.tampered import Malformed, Tampered
@@ -105,18 +106,25 @@ def cli_verify(file: Path, bundle: Path | None, policy: Path | None, *, as_json:
 
 def _against_log(proof: Proof | OptionProof, bundle: Path, policy: Path | None, *, as_json: bool) -> Problem | None:
     """Verify the bundle, tell its draws again, and hold the proof against what they say."""
-    replay = Replay()
     try:
         trusted = None if policy is None else Policy.parse(policy.read_bytes())
         with bundle.open("rb") as stream:
-            verdict = verify_bundle(ZipMembers(stream), trusted, None, [telling(replay)])
+            members = ZipMembers(stream)
+            verdict = verify_bundle(members, trusted, None)
+            if verdict.problem is not None:
+                return Problem("log-tampered", str(verdict.problem))
+            opened = (trusted or Policy.parse(members.read("policy"))).open(members.read("checkpoint"))
+            draws, found = draws_of(bodies_of(members, opened))
     except OSError as error:
         _unusable(bundle, error.strerror or type(error).__name__, as_json=as_json)
     except Malformed as malformed:
         _unusable(policy or bundle, str(malformed), as_json=as_json)
     except Tampered as tampered:  # the container itself
         return Problem("log-tampered", str(tampered.problem))
-    return held_against(replay, proof) if verdict.problem is None else Problem("log-tampered", str(verdict.problem))
+    except WireMalformed as malformed:
+        return Problem("log-tampered", malformed.name)
+    mine = [one for one in found if one.problem == "draw-differs"]
+    return Problem("log-tampered", mine[0].detail) if mine else draws.held_against(proof)
 
 
 @cli_draw.command("trustee-key", epilog="例 / example: erhai draw trustee-key trustee.key")

@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 import click
 
-from node.draw_judge import judge_entries
 from node.profiles_loader import load_profiles
 from node.replay import Replayed, replay
 from sync.bundle import ZipMembers
@@ -53,6 +52,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "opens-on-record": ("记为未开启，而在案的密钥可以打开", "on record as failed, and the pieces on record open it"),
     "fault-differs": ("未开启的原因与在案的份额不符", "why it failed is not what the pieces show"),
     "blame-differs": ("责任记录与在案的份额不符", "who is blamed is not what the pieces show"),
+    "draw-differs": ("抽取的一步不是由此前的记录得出", "a step of a draw does not follow from what stands before it"),
     "session-key-differs": ("评分的会话密钥不是评标开始时承诺的", "the session key is not the one committed to"),
     "marks-differ": ("公开的评分不是专家密封的评分", "the marks on record are not those that the member sealed"),
     "marks-left-out": ("专家已提交的评分没有公开", "marks that a member submitted were left out"),
@@ -74,7 +74,7 @@ def verify_command(bundle: Path, policy: Path | None, seen: Path | None, *, as_j
     反证文件 conflict.zip 也在此判断。 A conflict.zip is judged too.
     """
     end_with_conflict(bundle, policy, as_json=as_json)
-    status, verdict = verify_file(bundle, policy, seen, [judge_entries()])
+    status, verdict = verify_file(bundle, policy, seen)
     found = _replay(bundle, policy) if verdict.ok else None
     if found is not None and found.findings:
         status = EXIT_TAMPERED
@@ -101,12 +101,13 @@ def _replay(bundle: Path, policy: Path | None) -> Replayed | None:
         def blob(sha256: str) -> BinaryIO | None:
             return members.open(f"blobs/{sha256}") if f"blobs/{sha256}" in names else None
 
-        found = replay(_bodies(members, opened), blob, Path(scratch), load_profiles(), _witnessed_ms(opened))
-    said = found.bids or found.marks or found.findings or found.unchecked
+        found = replay(bodies_of(members, opened), blob, Path(scratch), load_profiles(), _witnessed_ms(opened))
+    said = found.bids or found.draws or found.marks or found.findings or found.unchecked
     return found if said else None
 
 
-def _bodies(members: ZipMembers, opened: Opened) -> Iterator[bytes]:
+def bodies_of(members: ZipMembers, opened: Opened) -> Iterator[bytes]:
+    """Yield the entries of a verified bundle, in order."""
     for path in tiles_of(opened.checkpoint.size):
         if path.level is not None:
             return
@@ -126,8 +127,12 @@ def _lines(found: Replayed) -> Iterator[str]:
         if not tongue
         else f"openings replayed: {found.bids} bids, {found.opened} open by the pieces on record"
     )
-    if found.marks:
-        yield f"sealed marks opened again: {found.marks}" if tongue else f"密封评分重新开启 {found.marks} 份"
+    if found.draws or found.marks:
+        yield (
+            f"draws computed again: {found.draws}; sealed marks opened again: {found.marks}"
+            if tongue
+            else f"抽取重算 {found.draws} 次，密封评分重新开启 {found.marks} 份"
+        )
     for fault in found.faults:
         yield plain(f"{('责任', 'fault')[tongue]}: {fault.stream} {fault.ref} {fault.party} {fault.why}")
     for text in found.unchecked:

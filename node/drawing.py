@@ -280,21 +280,23 @@ class Drawings:
         )
 
     async def replace(
-        self, lot_code: str, no: str, reason: str, text: str, seat: Seat, *, command_id: bytes, actor: Actor
+        self, lot_code: str, reason: str, text: str, seat: Seat, *, command_id: bytes, actor: Actor
     ) -> Receipt:
-        """Seat the next who accepted in the place of a drawn member who leaves."""
+        """Seat the next who accepted in the place of the drawn member who does not come, the one who left first."""
 
         def prepare(db: apsw.Connection) -> ReplaceMember:
             panel = self._node.recorder.state(db, lot_stream(lot_code)).panel
-            sitting = {member.commitment for member in panel.members}
-            accepted = sorted(self._state(db, panel.draw_id).accepted, key=lambda one: one.place)
+            state = self._state(db, panel.draw_id)
+            sitting = {member.commitment: member.no for member in panel.members}
+            accepted = sorted(state.accepted, key=lambda one: one.place)
             free = next((one for one in accepted if one.who not in sitting), None)
-            if free is None:
+            no = next((sitting[who] for who, _ in state.gone if who in sitting), "")
+            if free is None or not no:
                 raise Refused("no-replacement", rule="same-method", value=no, cites=("ZBT 48",))
             return ReplaceMember(no, reason, text, self._member(panel.draw_id, lot_code, free, seat))
 
         return await self._node.record_prepared(
-            lot_stream(lot_code), prepare, command_id, actor, "replace", no, reason, text, repr(seat)
+            lot_stream(lot_code), prepare, command_id, actor, "replace", reason, text, repr(seat)
         )
 
     async def publish(self, draw_id: str, *, command_id: bytes, actor: Actor) -> Receipt:

@@ -1,4 +1,4 @@
-"""Openings and sealed marks replayed from an export alone (重演): what a log says against what lies under its promises.
+"""Openings, draws and sealed marks replayed from an export alone (重演): what a log says against what lies under its promises.
 
 Of every lot whose bids were sealed to trustees: the set is what was received and what the trustees signed; shares combine,
 halves fit, each payload gives the content on record or the fault on record; windows and hours were kept. The bundle's tree and
@@ -29,6 +29,7 @@ from node.domain.unsealing import (
 )
 from node.domain.wire import WireMalformed
 from node.projection import after, events_of
+from node.replay_draws import Draws
 from node.replay_marks import judge_marks
 from node.replay_seals import (
     LOST,
@@ -74,6 +75,7 @@ class Replayed:
 
     bids: int
     opened: int
+    draws: int  # whose seed was computed again
     marks: int  # a member's marks of one bid, opened again
     findings: tuple[Finding, ...]
     faults: tuple[Fault, ...]
@@ -89,6 +91,7 @@ class Replay:
         self._profiles = {one.id: one for one in profiles}
         self._lots: dict[str, LotState | None] = {}  # None: its beginning is in another log
         self._payloads: dict[tuple[str, int, str], str] = {}  # stream, round, payload's digest: the ref that came first
+        self._draws = Draws()
         self._sheets: dict[str, dict[str, MarksSubmitted]] = {}
         self._sessions: dict[str, bytes] = {}  # the commitment to the session key, by lot
         self._findings: list[Finding] = []
@@ -104,7 +107,7 @@ class Replay:
             self._find(entry, "clock-backwards", detail=f"{entry.at_ms} after {self._last_ms}")
         self._last_ms, self.latest_ms = entry.at_ms, max(self.latest_ms, entry.at_ms)
         kind = entry.stream.partition("/")[0]
-        if kind not in {"lot", "sheet"}:
+        if kind not in {"lot", "draw", "sheet"}:
             return
         try:
             events = tuple(events_of(entry))
@@ -114,9 +117,18 @@ class Replay:
         match kind:
             case "lot":
                 self._take_lot(entry, events, body)
+            case "draw":
+                self._take_draw(entry, events)
             case _:
                 marks = {event.ref: event for event in events if isinstance(event, MarksSubmitted)}
                 self._sheets.setdefault(entry.stream, {}).update(marks)
+
+    def _take_draw(self, entry: Entry, events: tuple[Any, ...]) -> None:
+        before = self._draws.begun_elsewhere(entry.stream)
+        found = self._draws.tell(entry, events)
+        if self._draws.begun_elsewhere(entry.stream) and not (before or found):
+            self._unchecked.append(f"{entry.stream}: begins in another log")
+        self._say(entry, "", found)
 
     def _take_lot(self, entry: Entry, events: tuple[Any, ...], body: bytes) -> None:
         if entry.stream not in self._lots:
@@ -125,6 +137,7 @@ class Replay:
             if not begins:
                 self._unchecked.append(f"{entry.stream}: begins in another log")
         lot = self._lots[entry.stream]
+        self._say(entry, "", self._draws.tell(entry, events))
         if lot is not None:
             self._judge(entry, lot, events)
             self._lots[entry.stream] = after(lot, entry, body)
@@ -137,6 +150,7 @@ class Replay:
         return Replayed(
             bids=self._bids,
             opened=self._opened,
+            draws=self._draws.computed,
             marks=self._marks,
             findings=tuple(self._findings),
             faults=tuple(self._faults),

@@ -7,14 +7,12 @@ whoever has a node.
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
 from sync.bundle import ZipMembers
-from sync.codec import Entry
 from sync.conflict import Finding, Outcome, judge_conflict
 from sync.conflict import check_member as conflict_member
 from sync.note import MAX_NOTE
@@ -64,10 +62,6 @@ WORDS: dict[Problem, tuple[str, str]] = {
     Problem.MALFORMED_PROOF: ("存证凭据格式不正确", "a proof cannot be read"),
     Problem.FOREIGN_PROOF: ("存证凭据属于另一日志", "a proof of another log"),
     Problem.WRONG_PROOF: ("存证凭据不成立", "a proof does not hold"),
-    Problem.DRAW_DIFFERS: (
-        "抽取的一步与此前记录不符",
-        "a step of a draw does not follow from what was recorded before",
-    ),
 }
 
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
@@ -169,13 +163,8 @@ def describe_conflict(findings: tuple[Finding, ...], in_english: bool) -> str:
     return "\n".join(lines)
 
 
-def verify_file(
-    bundle: Path, policy: Path | None, seen: Path | None, judges: Sequence[Callable[[Entry], None]] = ()
-) -> tuple[int, Verdict]:
-    """Return exit status and verdict. A file of the verifier's own that cannot be read is unparsable input, not evidence.
-
-    `judges` take every entry in order, and raise Tampered; whoever knows what entries mean brings them.
-    """
+def verify_file(bundle: Path, policy: Path | None, seen: Path | None) -> tuple[int, Verdict]:
+    """Return exit status and verdict. A file of the verifier's own that cannot be read is unparsable input, not evidence."""
     trusted = None
     if policy is not None:
         try:
@@ -186,7 +175,7 @@ def verify_file(
     trust = trust_of(trusted)
     with _opened(bundle) as file:
         try:
-            verdict = verify_bundle(ZipMembers(file), trusted, kept, judges)
+            verdict = verify_bundle(ZipMembers(file), trusted, kept)
         except Tampered as tampered:  # the container itself
             verdict = verdict_of(tampered, trust)
         except Malformed as malformed:  # only `seen` is read outside a verdict

@@ -57,8 +57,6 @@ class Problem(StrEnum):
     MALFORMED_PROOF = "malformed-proof"
     FOREIGN_PROOF = "foreign-proof"
     WRONG_PROOF = "wrong-proof"
-    # what the entries say
-    DRAW_DIFFERS = "draw-differs"
 
 
 @dataclass(eq=False)

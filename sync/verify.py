@@ -5,11 +5,11 @@ because it would rest on what is already known to be wrong. One tile and its ent
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sync.checkpoint import Checkpoint, Opened, open_checkpoint, read
-from sync.codec import Entry, blobs_of, decode
+from sync.codec import blobs_of, decode
 from sync.members import Members, MemoryMembers
 from sync.merkle import Frontier, leaf_hash, tree_root, verify_inclusion
 from sync.note import SignedNote
@@ -62,15 +62,8 @@ def verdict_of(tampered: Tampered, trust: str) -> Verdict:
     )
 
 
-def verify_bundle(
-    files: Members | Mapping[str, bytes],
-    policy: Policy | None,
-    seen: bytes | None,
-    judges: Sequence[Callable[[Entry], None]] = (),
-) -> Verdict:
+def verify_bundle(files: Members | Mapping[str, bytes], policy: Policy | None, seen: bytes | None) -> Verdict:
     """Check everything in a bundle. `seen` is a checkpoint that the verifier kept from before.
-
-    Each of `judges` is given every entry in order once all else has passed, and raises Tampered for what does not follow.
 
     Raises Malformed only for `seen`: the verifier's own file. Everything in the bundle that cannot be read has a problem.
     """
@@ -82,11 +75,7 @@ def verify_bundle(
         used = _policy(members, policy)
         opened = _checkpoint(members, used)
         origin = opened.checkpoint.origin
-        bundle = _Bundle(members, used, opened)
-        bundle.check(known)
-        for entry in bundle.entries() if judges else ():
-            for judge in judges:
-                judge(entry)
+        _Bundle(members, used, opened).check(known)
     except Tampered as tampered:
         tampered.origin = tampered.origin or origin
         return verdict_of(tampered, trust)
@@ -285,10 +274,6 @@ class _Bundle:
     def _bodies(self) -> Iterator[tuple[int, bytes]]:
         for n in range(-(-self.checkpoint.size // WIDTH)):
             yield from enumerate(self._bundle(n), start=n * WIDTH)
-
-    def entries(self) -> Iterator[Entry]:
-        """Every entry in order; for after the check."""
-        return (decode(body) for _, body in self._bodies())
 
     def _body_at(self, seq: int) -> bytes | None:
         if not 0 <= seq < self.checkpoint.size:

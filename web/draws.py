@@ -243,6 +243,8 @@ async def show(request: Request) -> Response:
     node, draws, person = request.app[NODE], request.app[DRAWINGS], signed_in(request).person
     lot = await node.state(f"lot/{state.lot_code}")
     seated = isinstance(lot, LotState) and lot.panel.draw_id == draw_id
+    sitting = {member.commitment for member in lot.panel.members} if seated else set()
+    leaving = sum(who in sitting for who, _why in state.gone)
     names = []
     if seated and person.role in {Role.OPERATOR, Role.WITNESS}:
         for member in lot.panel.members:
@@ -269,12 +271,15 @@ async def show(request: Request) -> Response:
         noted=noted.hex() if noted and not state.ceremony.party(party).revealed else "",
         calls=await draws.calls(draw_id) if person.role is Role.WITNESS and not state.voided else (),
         outcomes=OUTCOMES,
+        leaving=leaving,
+        replacing=sum(one.who not in sitting for one in state.accepted) if seated else 0,
         names=names,
         steps=[
             step
             for step in STEPS.values()
             if step.may(state, person.role)
             and not (step.slug == "seat" and seated)
+            and not (step.slug == "replace" and not leaving)
             and not (step.slug == "publish" and names_sealed(lot))
         ],
     )

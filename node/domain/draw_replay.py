@@ -50,6 +50,8 @@ class Replay:
         if isinstance(event, Unrecognised):
             self.unknown.add(stream)
             self.draws.pop(stream, None)
+        if kind == "draw" and stream not in self.draws and not isinstance(event, ExpertsFrozen | OptionsFrozen):
+            self.unknown.add(stream)  # it begins in another log
         if stream in self.unknown or kind not in {"lot", "draw"}:
             return ""
         if kind == "lot":

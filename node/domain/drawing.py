@@ -317,6 +317,8 @@ def _after_outcome(state: DrawState, event: OutcomeRecorded) -> DrawState:
     accepted = tuple(one for one in state.accepted if one.place != event.place)
     if event.outcome == ACCEPTED:
         return replace(state, reached=reached, accepted=(*accepted, Accepted(event.place, event.who, event.sealed)))
+    gone = tuple((one.who, event.outcome) for one in state.accepted if one.place == event.place)
+    state = replace(state, gone=(*state.gone, *gone))
     group = next(one.group for one in reached if one.place == event.place)
     if event.next_place >= 0:
         reached = (*reached, Reached(group, event.next_place))

@@ -229,6 +229,7 @@ class DrawState:
     standings: tuple[Standing, ...] = ()
     reached: tuple[Reached, ...] = ()
     accepted: tuple[Accepted, ...] = ()
+    gone: tuple[tuple[bytes, str], ...] = ()  # who had accepted and does not come after all, and why
     drawn: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
 

@@ -441,5 +441,4 @@ def test_hostile_text_in_evidence_reaches_no_terminal():
 
 def test_enough_kinds_are_told_apart():
     named = {problem for *_, problem in (*TAMPERINGS, *SEEN, *CONTAINERS) if problem is not None}
-    # what entries mean is judged by whoever knows: tests/shell/test_draw_replay.py
-    assert named == set(Problem) - {Problem.DRAW_DIFFERS}
+    assert named == set(Problem)

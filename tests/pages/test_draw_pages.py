@@ -145,6 +145,37 @@ async def test_the_day_from_request_to_committee_with_two_who_decline(desk, room
     assert (await operator.get(f"{DRAW}/proof.json")).status == 409
 
 
+async def test_a_member_who_does_not_come_is_replaced_by_the_next_and_the_operator_sees_counts(desk, room):
+    await ranked(desk)
+    await answer_all(desk)
+    room.at("2026-03-25 09:40")
+    operator, witness = await desk("O-1"), await desk("W-1")
+    await operator.fill(f"{DRAW}/seat", {"seats": SEATS})
+    assert f"{DRAW}/replace" not in (await operator.get(DRAW)).html
+    state = await Drawings(room.node).state(f"{LOT}-1-E1")
+    place = str(state.accepted[0].place)
+    await witness.fill(f"{DRAW}/outcome", {"place": place, "outcome": "absent"})
+    page = await operator.get(DRAW)
+    assert "需要更换 1 人，已有 0 人同意递补" in page.words
+    given = {"reason": "absent", "text": "电话联系不上，未到场", "seat": f"E6,{NODE},06"}
+    early = await operator.fill(f"{DRAW}/replace", given)
+    assert early.status == 409
+    await answer_all(desk)
+    assert "需要更换 1 人，已有 1 人同意递补" in (await operator.get(DRAW)).words
+    assert (await operator.fill(f"{DRAW}/replace", {**given, "seat": "E6"})).status == 422
+    wrong = await operator.fill(f"{DRAW}/replace", {**given, "reason": "recusal"})
+    assert wrong.status == 409
+    assert "抽取记录中没有这一原因" in wrong.words
+    done = await operator.fill(f"{DRAW}/replace", given)
+    assert "/receipts/" in done.path, done.words
+    page = await operator.get(DRAW)
+    assert "需要更换" not in page.words
+    assert f"{DRAW}/replace" not in page.html
+    lot = await room.node.state(lot_stream(LOT))
+    assert "E6" in {member.no for member in lot.panel.members}
+    assert len(lot.panel.replaced) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "says"),
     [

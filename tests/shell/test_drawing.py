@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from erhai import cli
 from node.domain import drawn
 from node.domain.draw_proof import PARTIES, judge
+from node.domain.panel import ReplaceMember
 from node.domain.refused import Refused
 from node.domain.streams import draw_stream, lot_stream
 from node.draw_json import proof_json
@@ -143,17 +144,43 @@ async def test_a_member_who_leaves_is_replaced_by_the_next_and_nobody_else(drawi
     await drawing.draws.seat(LOT, DRAW, SEATS, (), command_id=new_id(), actor=OPERATOR)
     seat = Seat("E6", "532924-room-1-a", "06")
     with pytest.raises(Refused, match="no-replacement"):
-        await drawing.draws.replace(LOT, "E1", "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
+        await drawing.draws.replace(LOT, "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
     state = await drawing.draws.state(DRAW)
-    first = min(one.place for one in state.reached)
-    await drawing.draws.outcome(DRAW, first, "absent", command_id=new_id(), actor=WITNESS)
+    leaving = next(one for one in state.accepted if one.place == max(found.place for found in state.accepted))
+    before = await drawing.room.node.state(lot_stream(LOT))
+    (no,) = [member.no for member in before.panel.members if member.commitment == leaving.who]
+    await drawing.draws.outcome(DRAW, leaving.place, "absent", command_id=new_id(), actor=WITNESS)
+    with pytest.raises(Refused, match="no-replacement"):  # the next has not answered
+        await drawing.draws.replace(LOT, "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
     await drawing.answer()
-    await drawing.draws.replace(LOT, "E1", "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
+    with pytest.raises(Refused, match="member-not-gone"):
+        await drawing.draws.replace(LOT, "misconduct", "未到", seat, command_id=new_id(), actor=OPERATOR)
+    await drawing.draws.replace(LOT, "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
     lot = await drawing.room.node.state(lot_stream(LOT))
     assert lot.panel.member("E6") is not None
+    assert lot.panel.member(no) is None
     assert {member.commitment for member in lot.panel.members} == {
         one.who for one in (await drawing.draws.state(DRAW)).accepted
     }
+
+
+async def test_a_member_who_came_is_not_replaced_in_the_name_of_one_who_did_not(drawing):
+    await (await (await drawing.frozen()).commit()).reveal()
+    await drawing.answer()
+    drawing.room.at("2026-03-25 09:40")
+    await drawing.draws.seat(LOT, DRAW, SEATS, (), command_id=new_id(), actor=OPERATOR)
+    state = await drawing.draws.state(DRAW)
+    gone = state.accepted[0]
+    await drawing.draws.outcome(DRAW, gone.place, "recused", command_id=new_id(), actor=WITNESS)
+    await drawing.answer()
+    lot = await drawing.room.node.state(lot_stream(LOT))
+    present = next(member for member in lot.panel.members if member.commitment != gone.who)
+    after = await drawing.draws.state(DRAW)
+    fresh = next(one for one in after.accepted if one.who not in {member.commitment for member in lot.panel.members})
+    successor = replace(present, no="E9", person="X-99", seat="09", commitment=fresh.who)
+    command = ReplaceMember(present.no, "recusal", "回避", successor)
+    with pytest.raises(Refused, match="member-not-gone"):
+        await drawing.room.node.submit(lot_stream(LOT), command, command_id=new_id(), actor=OPERATOR)
 
 
 async def test_an_expert_who_accepted_is_not_drawn_again_for_the_same_hours(drawing):

@@ -52,6 +52,15 @@ def short_words(data: Path, size: int, released: int) -> str:
     )
 
 
+def missing_words(data: Path, gate: GateReport, replicas: tuple[str, ...]) -> str:
+    """Say that the database file is missing and what brings it back."""
+    said = f"数据库文件缺失，现有的是启动时新建的空库；本机已经发出 {gate.proven_size} 条记录"
+    lines = [f"{said} / the database file is missing: {data / DATABASE}; {gate.proven_size} entries were released"]
+    sources = (*replicas, "peers")
+    lines += [f"  停止节点后恢复 / stop the node, then: erhai restore --data {data} --from {one}" for one in sources]
+    return "\n".join(lines)
+
+
 def next_steps(data: Path, gate: GateReport, peers: tuple[str, ...]) -> str:
     """Return why a restored node may not append yet and what to do: said by a command that has ended, so nothing goes on."""
     lines = [f"还不能写入 / not active yet: {gate.cause}"]

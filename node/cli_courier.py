@@ -18,6 +18,7 @@ from node import control
 from node.courier import Outcome, import_stick
 from node.courier_export import Exported, export_stick
 from node.domain.calendar import CHINA
+from node.folder_words import log_steps, log_words
 from node.places import BLOBS, DATABASE, KEYS, SETTINGS
 from node.settings import SettingsFault, load_settings
 from node.start import open_asking
@@ -96,8 +97,10 @@ def export_command(data: Path, output: Path, for_node: str) -> None:
         sys.exit(3)
     for origin, first, size in done.logs:
         click.echo(f"{origin}: {first} … {size}")
-    for origin, why in done.missing_logs:
-        click.echo(f"日志残缺，未写入 / log damaged, left out: {origin} ({why})", err=True)
+    for damage in done.missing_logs:
+        click.echo(f"日志残缺，未写入 / log damaged, left out: {log_words(damage)}", err=True)
+    if done.missing_logs:
+        click.echo(log_steps(data), err=True)
     for name in done.missing_blobs:
         click.echo(f"附件不在本机或已损坏 / file not here or damaged: {name}", err=True)
     click.echo(f"{len(done.logs)} 个日志，{done.blobs} 个附件，{done.size_bytes} 字节 / bytes: {output}")

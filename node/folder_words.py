@@ -8,6 +8,7 @@ from node.places import DATABASE, SETTINGS
 from node.store import DamagedFile
 from node.verdict import GateReport
 from sync.fence import FenceFault
+from sync.log import LogFault
 
 DAMAGED = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError, DamagedFile)
 """What reading a database file with changed bytes raises."""
@@ -25,6 +26,38 @@ def damaged_words(data: Path, why: object) -> str:
         why = why.why
     return (
         f"数据库文件受损 / the database file is damaged: {data / DATABASE}: {why}\n"
+        f"  停止节点后由邻机找回，或由副本恢复 / stop the node, then: {restore_command(data)}"
+    )
+
+
+_NOT_DAMAGE = {"unknown-log": "没有这个日志", "no-checkpoint": "还没有检查点", "no-such-entry": "没有这条记录"}
+_LOG_DAMAGE = {
+    "changed-entry": ("第 {} 条记录的字节与其散列不符", "entry {}: the bytes do not have the stored hash"),
+    "damaged-row": ("第 {} 条记录读不出", "entry {} cannot be read"),
+    "missing-entries": ("第 {} 条记录起有缺失", "entries are missing from {} on"),
+    "changed-hash": ("第 {} 条记录起的子树散列不符", "the stored hash of the subtree from entry {} on does not follow"),
+    "wrong-checkpoint": ("存储的散列与检查点不符", "the stored hashes are not what the checkpoint signs"),
+    "damaged-head": ("日志首部受损", "the head is damaged"),
+}
+
+
+def is_damage(fault: LogFault) -> bool:
+    """Return whether a log is damaged; else something was asked for that is not in it."""
+    return fault.what not in _NOT_DAMAGE
+
+
+def log_words(fault: LogFault) -> str:
+    """Say which log and which entry a fault is about."""
+    if not is_damage(fault):
+        return f"{_NOT_DAMAGE[fault.what]} / {fault}"
+    zh, en = (said.format(fault.start) for said in _LOG_DAMAGE.get(fault.what, (fault.what, fault.what)))
+    return f"{fault.origin} {zh} / {en}"
+
+
+def log_steps(data: Path) -> str:
+    """Return what to do where a log is damaged."""
+    return (
+        f"  查明受损处 / find out where: erhai check --data {data}\n"
         f"  停止节点后由邻机找回，或由副本恢复 / stop the node, then: {restore_command(data)}"
     )
 

@@ -18,6 +18,7 @@ from node.folder_words import fence_words, next_steps
 from node.litestream import LitestreamFault
 from node.people import PeopleFault
 from node.places import DATABASE, SETTINGS
+from node.read_only import READ_ONLY, is_read_only
 from node.settings import SettingsFault, load_settings
 from node.store import StoreFault
 from sync.fence import FenceFault
@@ -35,6 +36,9 @@ def _said(data: Path, what: str) -> Iterator[None]:
         yield
     except FenceFault as fault:
         click.echo(fence_words(data, fault), err=True)
+        sys.exit(3)
+    except OSError as fault:
+        click.echo(f"{what}: {READ_ONLY if is_read_only(data) else fault}", err=True)
         sys.exit(3)
     except _FAULTS as fault:
         click.echo(f"{what}: {fault}", err=True)

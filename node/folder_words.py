@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 
 from node.places import DATABASE, SETTINGS
+from node.read_only import READ_ONLY, WRITABLE, is_read_only
 from node.store import DamagedFile
 from node.verdict import GateReport
 from sync.fence import FenceFault
@@ -73,6 +74,8 @@ def fence_words(data: Path, fault: FenceFault) -> str:
                 f"栅栏文件{zh}，不知道本机已发出多少条记录 / the fence is {en}: {fault.path}\n"
                 f"  不要新建或复制栅栏文件；停止节点后恢复，由全部邻机核对 / {restore_command(data)}"
             )
+        case _ if is_read_only(fault.path):
+            return f"{READ_ONLY}: {fault.path}\n  {WRITABLE}"
         case _:
             return f"栅栏文件不能使用 / the fence cannot be used: {fault}"
 

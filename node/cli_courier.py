@@ -45,6 +45,13 @@ _WORDS = {
     Outcome.HEALED: "本机日志已由此恢复完整 / the own log is whole again",
     Outcome.OVERTAKEN: "本机密钥签过本机日志中没有的记录；本节点已停止记录 / signed by this node, not in its log: stopped",
 }
+_PASSED = {
+    "unnamed": "附件未被已有记录引用，略过 / no entry here names this file",
+    "log-refused": "有日志被拒收，引用它的记录没有收下，附件略过 / a log was refused, the entries that name this file were not taken",
+    "log-not-whole": "有日志未收下或未收完，引用它的记录不在本机，附件略过 / a log was not taken to its end, file left out",
+}
+_SHOWN = 10
+_SHARES = {"blobs": "附件 / files", "stick": "移动存储 / stick"}
 Shown = Callable[[str, int, int], None]
 
 
@@ -67,7 +74,7 @@ def _bar(words: str) -> Iterator[Shown]:
 
         def shown(what: str, done: int, of: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(f"{words} {'附件 / files' if what == 'blobs' else what}")
+                tasks[what] = bar.add_task(f"{words} {_SHARES.get(what, what)}")
             bar.update(tasks[what], completed=done, total=of)
 
         yield shown
@@ -184,7 +191,16 @@ def _say(facts: dict[str, Any]) -> None:
     for words in facts["blobs_later"]:
         click.echo(f"附件未收下，请再次执行 / file not kept, do it again: {words}", err=True)
     for name in facts["blobs_passed"]:
-        click.echo(f"附件未被已有记录引用，略过 / no entry here names this file: {name}")
+        click.echo(f"{_PASSED[facts['blobs_passed_why']]}: {name}")
+    for words in facts["damaged"][:_SHOWN]:
+        click.echo(f"移动存储上的文件受损 / damaged on the stick: {words}", err=True)
+    if facts["damaged"]:
+        count = len(facts["damaged"])
+        click.echo(
+            f"移动存储受损：{count} 个文件与清单不符，请在发件节点重新导出 / the stick is damaged: {count} files are not what is listed, "
+            "export again",
+            err=True,
+        )
     click.echo(f"附件 / files: {facts['blobs']}")
 
 

@@ -4,6 +4,7 @@ Everything here happens inside one transaction a group; nothing leaves before th
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ class Recorder:
         )  # streams found to go on here; custody acts and others' entries end that knowledge
         self._fence_to: Checkpoint | None = None
         self._adopt: bytes | None = None
-        self._began_at = 0
+        self._began_at = self._size = 0
         self.released: Callable[[frozenset[str]], None] = lambda _topics: None
 
     @property
@@ -91,8 +92,13 @@ class Recorder:
         return self._fence
 
     @property
+    def size(self) -> int:
+        """Return how many entries the own log had after the last commit: for every thread, unlike `log`."""
+        return self._size
+
+    @property
     def appended(self) -> int:
-        """Return how many entries this process has appended since it passed its gate."""
+        """Return how many entries this process has appended since it passed its gate; the writer thread's alone, as `log` is."""
         return self.log.size - self._began_at
 
     def open(self, db: apsw.Connection, origin: str = "") -> None:
@@ -100,9 +106,11 @@ class Recorder:
         self._log = open_log(db, origin or self._settings.origin)
         self._writable.clear()
         try:
-            self._began_at = self._log.size
+            self._began_at = self._size = self._log.size
         except LogFault:
-            self._began_at = 0  # a damaged head: the gate says so, and nothing is appended before it was healed
+            self._began_at = self._size = (
+                0  # a damaged head: the gate says so, and nothing is appended before it was healed
+            )
 
     # -- states ------------------------------------------------------------------------------------------------------
 
@@ -234,6 +242,9 @@ class Recorder:
             self._fence_to = self._adopt = None
         self._states.update(self._pending)
         self._pending.clear()
+        if self._log is not None:
+            with suppress(LogFault):  # a damaged head: the gate has said so
+                self._size = self._log.size
         topics, self._topics = frozenset(self._topics), set()
         if topics:
             self.released(topics)

@@ -124,7 +124,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
 
 def _log_of(node: Node, person: Person | None) -> str:
     """Return the log's name, with its size for those whose work it is: others could count bids by it (ZB 22)."""
-    return node.settings.origin + (f" #{node.recorder.log.size}" if _counts(person) else "")
+    return node.settings.origin + (f" #{node.recorder.size}" if _counts(person) else "")
 
 
 def _counts(person: Person | None) -> bool:

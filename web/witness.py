@@ -58,7 +58,7 @@ async def show(request: Request) -> Response:
         relaxed=relaxed,
         held=node.witness.held,
         low=next((one for one in notices(node) if one.cause == "disk-low"), None),
-        size=node.recorder.log.size,
+        size=node.recorder.size,
         may_relax=signed_in(request).person.role is Role.OPERATOR and not relaxed,
     )
 

@@ -1,7 +1,6 @@
 """Whose signatures count at this node (人员证书信任): anchors, CRLs and issuing certificates in DATA/trust/persons."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from node.places import ANCHORS
@@ -11,7 +10,6 @@ from sync.anchors import Anchors, open_anchors, take_anchors
 from sync.certificate_form import read_certificate
 from sync.crl_shelf import CrlShelf
 from sync.note import VerifierKey
-from sync.person_certs import Judgement
 from sync.revocation_rule import Purpose
 
 _CRLS, _ISSUERS = "crls", "issuers"
@@ -52,23 +50,3 @@ class PersonTrust:
     def verify(self, text: bytes, cms: bytes, *, at_ms: int, purpose: Purpose, source: str) -> Signed:
         """Check a signature by what lies here. Raises ActRefused, AnchorsRefused, OSError, GmFault."""
         return verify_act(text, cms, self.anchors(), at_ms=at_ms, purpose=purpose, crls=self.shelf.all(), source=source)
-
-
-def judgement_json(found: Judgement) -> str:
-    """Return what is kept beside a signature: anchor, serial, state, evidence by digest and age. No personal data."""
-    rows = [None if row is None else {**asdict(row), "age_ms": row.age_ms(found.at_ms)} for row in found.evidence]
-    return json.dumps(
-        {
-            "anchor": found.anchor.sha256,
-            "certificate": found.certificate_sha256,
-            "serial": found.serial,
-            "family": found.family,
-            "purpose": found.purpose,
-            "at_ms": found.at_ms,
-            "standing": found.standing,
-            "verdict": found.verdict,
-            "evidence": rows,
-        },
-        ensure_ascii=False,
-        sort_keys=True,
-    )

@@ -9,6 +9,7 @@ from node.domain.values import Role
 from node.people import Person, pin_fits
 from node.projection import events_of
 from node.receipts import Reach, Receipt
+from node.signatures import noted_in
 from sync.codec import decode
 from sync.log import read_entry
 from web.disclosure import is_secret
@@ -17,7 +18,7 @@ from web.keys import NODE, SESSION, SESSIONS, SIGNING
 from web.render import page
 from web.security import not_found, read_form, signed_in
 from web.sessions import COOKIE
-from web.words import ROLES
+from web.words import ROLES, signer_words
 
 routes = RouteTableDef()
 
@@ -50,6 +51,8 @@ class ReceiptPage:
     lot_code: str
     ref: str  # the reference that a participant is handed with this receipt
     next_url: str
+    signers: tuple[str, ...]  # whose certificates signed it
+    unsigned: bool  # nothing is signed by certificate at this node
 
 
 def home_of(person: Person) -> str:
@@ -150,11 +153,13 @@ async def receipt(request: Request) -> Response:
     parts = found.stream.split("/")
     lot_code = parts[1] if parts[0] in {"lot", "sheet", "answers", "review"} else ""
     target = request.query.get("next", "/")
+    entry = decode(await node.read(lambda db: read_entry(db, found.origin, found.seq)))
     ref = ""
     if found.events == ("notice.participation-registered",):
-        body = await node.read(lambda db: read_entry(db, found.origin, found.seq))
-        ref = next((event.ref for event in events_of(decode(body))), "")
-    model = ReceiptPage(found, reach, lot_code, ref, target if _HERE.fullmatch(target) else "/")
+        ref = next((event.ref for event in events_of(entry)), "")
+    signers = tuple(signer_words(one.by) for one in noted_in(entry.evidence))
+    unsigned = not signers and not node.settings.asks_certificates
+    model = ReceiptPage(found, reach, lot_code, ref, target if _HERE.fullmatch(target) else "/", signers, unsigned)
     return page(request, "frame/receipt.html", live="log", model=model)
 
 

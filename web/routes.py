@@ -14,13 +14,15 @@ node_state  /node[/conflict.zip]
 public      /public[/lots/<lot>|/verify]
 witness     /recorded/<command> /desk/witness[/relax]
 live        /live
-signing     /signing[/pair] /agent/pair|pending|acts/<id>[/declined]
+signing     /signing[/pair|/second]
+agent_port  /agent/pair|pending|acts/<id>[/declined]
 """
 
 from aiohttp.web import Application, get
 
 from web import (
     account,
+    agent_port,
     ceremony,
     custody,
     desk,
@@ -47,6 +49,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(public.routes)
     app.router.add_routes(witness.routes)
     app.router.add_routes(signing.routes)
+    app.router.add_routes(agent_port.routes)
     app.router.add_routes(node_state.routes)
     app.router.add_routes(custody.routes)
     app.router.add_routes(ceremony.routes)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from node.domain.binding import SignedBy
 from node.domain.calendar import CHINA
 
 NONE = "--"
@@ -47,6 +48,7 @@ ROLES = {
     "technician": "系统管理员",
     "system": "本机",
 }
+STANDINGS = {"fresh": "未吊销", "grace": "未吊销，名单已过期尚在宽限期"}
 FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "": NONE}
 PHASES = {
     "sealed": "密封",
@@ -259,3 +261,9 @@ def about(seconds: int) -> str:
         return f"约 {max(-(-seconds // 5) * 5, 5)} 秒"
     whole = -(-seconds // 60)
     return f"约 {whole // 60} 小时 {whole % 60:02d} 分" if whole >= 60 else f"约 {whole} 分钟"
+
+
+def signer_words(by: SignedBy) -> str:
+    """Return who signed and what was known of the certificate."""
+    role, _, no = by.who.partition(":")
+    return f"{ROLES.get(role, role)} {no}（{STANDINGS.get(by.standing, by.standing)}）"

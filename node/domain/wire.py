@@ -81,10 +81,9 @@ def _kebab(name: str) -> str:
 _UNION = type(int | None)
 
 # Current version of events whose fields changed since version 1, with the function that lifts the older fields.
-VERSIONS: dict[str, int] = {"panel.committee-formed": 2, "sheet.sheet-signed": 2}
+VERSIONS: dict[str, int] = {"panel.committee-formed": 2}
 LIFTS: dict[tuple[str, int], Callable[[Sequence[Any]], Sequence[Any]]] = {
     ("panel.committee-formed", 1): lambda raw: (*raw, "", ""),  # before the draw: no reason, no draw
-    ("sheet.sheet-signed", 1): lambda raw: (*raw, b"", ""),  # before persons' certificates
 }
 
 EVENTS: dict[str, type] = {

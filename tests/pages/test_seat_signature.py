@@ -128,7 +128,7 @@ async def test_a_member_signs_through_the_agent_and_the_record_binds_the_cms(tmp
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: _signer(person_id="11010519491231002X"), "不是本席人员"),
+        (lambda: _signer(person_id="11010519491231002X"), "不是该人员的证书"),
         (lambda: _signer(serial=0x2002), "已吊销"),
     ],
 )

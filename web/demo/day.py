@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 
 from node.domain.notice import Scheme
 from web.demo import cast, drawing
+from web.demo.agents import Agents
 from web.demo.link import Link
 from web.demo.pages import Page, PageFault, Visitor
 from web.demo.processes import Processes
 from web.demo.seals import Seals
+from web.demo.vendors import Vendors
 from web.demo.world import World
 
 _NUMBER = re.compile(r"R-[A-Z2-7]{4}-[0-9]{6,}")
@@ -36,6 +38,11 @@ class Day:
     refs: list[str] = field(default_factory=list)
     members: list[cast.Sitter] = field(default_factory=list)  # empty until the drawn experts are seated
     home: str = "a"  # the node that holds the lot: everything of the lot is done there
+    agents: Agents = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Give everybody a token agent."""
+        self.agents = Agents(Vendors(self.world.folder / "vendors"))
 
     @property
     def seals(self) -> Seals:
@@ -51,12 +58,14 @@ class Day:
         if key not in self.people:
             visitor = Visitor(f"http://127.0.0.1:{self.world.pages(node)}/")
             visitor.submit("/sign-in", "/sign-in", {"person": no, "pin": "1234"})
+            visitor.signs = lambda page: self.agents.sign(no, node, page, self.person)
             self.people[key] = visitor
         return self.people[key]
 
     def forget(self, node: str) -> None:
         """Sessions of a node that was killed are gone."""
         self.people = {key: visitor for key, visitor in self.people.items() if key[1] != node}
+        self.agents.forget(node)
 
     def act(self, no: str, slug: str, values: dict[str, str | list[str]] | None = None, *, node: str = "") -> str:
         """Do one desk act and return its receipt number."""
@@ -403,6 +412,10 @@ class Day:
         )
         number = self.act("T-01", "archive", {"package_sha256": hashlib.sha256("归档".encode()).hexdigest()})
         self.say("定标", f"{company.name} 中标，通知书、合同、归档完成，回执 {number}")
+        shown = re.search(r"证书签名：([^<]+)", self.person("T-01").open(f"/receipts/{number}").html)
+        if shown is None:
+            raise PageFault(number, "does not say whose certificate signed it")
+        self.say("签名", f"{self.agents.told()}；归档一条由 {shown.group(1)} 签名")
 
     def _winner(self) -> str:
         page = self.person("T-01").open(f"{LOT}/award")

@@ -58,7 +58,7 @@ CHANGED = {
     "indefinite length": b"\x30\x80" + SIGNATURE[2:] + b"\x00\x00",
     "another tag": b"\x31" + SIGNATURE[1:],
     **{f"bit {bit} of byte {at}": SIGNATURE[:at] + bytes([SIGNATURE[at] ^ 1 << bit]) + SIGNATURE[at + 1 :]
-       for at in range(0, len(SIGNATURE), 2) for bit in (0, 7)},
+       for at in range(0, 66, 2) for bit in (0, 7)},
 }  # fmt: skip
 
 
@@ -106,6 +106,7 @@ def test_a_changed_signature_is_refused(name):
         (KEY.spki, MESSAGE, b"1234567812345679"),
         (generate_sm2().spki, MESSAGE, SM2_ID),
     ],
+    ids=["a longer message", "no message", "no identity", "another identity", "another key"],
 )
 def test_the_signature_is_over_key_message_and_identity(spki, message, user_id):
     assert not sm2_verify(spki, message, SIGNATURE, user_id)
@@ -123,7 +124,7 @@ def test_pkcs8_travels_as_der_and_as_pem():
     assert der.hex() not in repr(KEY)
 
 
-def _rsa_spki():
+def _spki_of_another_curve():
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -143,8 +144,9 @@ OFF_CURVE = KEY.spki[:-1] + bytes([KEY.spki[-1] ^ 1])
         KEY.spki[:-1],
         OFF_CURVE,
         bytes.fromhex("3018301306072a8648ce3d020106082a811ccf5501822d03020000"),  # infinity: anybody could sign for it
-        _rsa_spki(),
+        _spki_of_another_curve(),
     ],
+    ids=["empty", "one byte", "a byte after it", "a byte short", "off the curve", "infinity", "another curve"],
 )
 def test_a_key_that_is_no_point_of_the_curve_is_refused(spki):
     with pytest.raises(GmRefused):
@@ -153,7 +155,11 @@ def test_a_key_that_is_no_point_of_the_curve_is_refused(spki):
         sm2_encrypt(spki, MESSAGE)
 
 
-@pytest.mark.parametrize("data", [b"", b"-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----", KEY.spki])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----", KEY.spki],
+    ids=["empty", "PEM of nothing", "a public key"],
+)
 def test_what_is_no_private_key_is_refused(data):
     with pytest.raises(GmRefused):
         Sm2Key.load(data)

@@ -114,7 +114,9 @@ def test_a_database_that_lacks_released_entries_is_not_clean(data: Path) -> None
     assert run("rebuild", "--data", data).exit_code == 4
 
 
-@pytest.mark.parametrize(("content", "word"), [(None, "缺失"), (secrets.token_bytes(100), "受损")])
+@pytest.mark.parametrize(
+    ("content", "word"), [(None, "缺失"), (secrets.token_bytes(100), "受损")], ids=["missing", "damaged"]
+)
 def test_a_missing_or_damaged_fence_is_what_check_rebuild_and_run_speak_of(
     data: Path, content: bytes | None, word: str
 ) -> None:

@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,12 +109,11 @@ def sign_act(text: bytes, signer: ActSigner, at: dt.datetime | None = None) -> b
     """Return a detached CMS over the words, DER; `at` is the signer's clock, aware. Raises TokenFault, CertRefused, GmFault."""
     cms_signer = _CmsSigner(signer)
     attributes = PdfCMSSignedAttributes(signing_time=at)
-    # pyHanko wants a loop to gather attributes; a caller inside one signs in a thread
-    made = asyncio.run(
-        cms_signer.async_sign_general_data(
-            text, _DIGEST[cms_signer.family], detached=True, use_cades=True, signed_attr_settings=attributes
-        )
+    signing = cms_signer.async_sign_general_data(
+        text, _DIGEST[cms_signer.family], detached=True, use_cades=True, signed_attr_settings=attributes
     )
+    with ThreadPoolExecutor(1) as pool:  # pyHanko wants a loop to gather attributes, and this thread may have one
+        made = pool.submit(asyncio.run, signing).result()
     return bytes(made.dump())
 
 

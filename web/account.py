@@ -15,6 +15,7 @@ from sync.log import read_entry
 from web.disclosure import is_secret
 from web.forms import Field, FieldErrors, FormState, parse, typed
 from web.keys import NODE, SESSION, SESSIONS, SIGNING
+from web.pending import station_of
 from web.render import page
 from web.security import not_found, read_form, signed_in
 from web.sessions import COOKIE
@@ -128,7 +129,7 @@ async def sign_out(request: Request) -> Response:
     """Close the session."""
     session, signing = request.get(SESSION), request.app[SIGNING]
     if session is not None and signing is not None:
-        signing.desk.forget(session.person.seat, session.person.no)
+        signing.desk.forget(station_of(session.person), session.person.no)
     request.app[SESSIONS].end(request.cookies.get(COOKIE, ""))
     answer = HTTPSeeOther("/sign-in")
     answer.del_cookie(COOKIE, path="/")

@@ -69,6 +69,11 @@ class SeatDesk:
         self._codes[seat] = (code, self._clock_s())
         return code
 
+    def code_of(self, seat: str) -> str:
+        """Return the code of a seat while it lives; "" where there is none."""
+        code, at = self._codes.get(seat, ("", 0.0))
+        return code if code and self._clock_s() - at <= CODE_S else ""
+
     def paired(self, seat: str) -> bool:
         """Whether an agent belongs to a seat."""
         return seat in self._tokens

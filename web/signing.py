@@ -225,11 +225,21 @@ async def name_second(request: Request) -> Response:
 
 
 @routes.post("/signing/pair")
-async def show_code(request: Request) -> Response:
-    """Show a one-time code that pairs an agent with this person's place."""
+async def make_code(request: Request) -> Response:
+    """Make a one-time code that pairs an agent with this person's place, and lead to it."""
     await read_form(request)
     signing, person = request.app[SIGNING], signed_in(request).person
     if signing is None:
         raise HTTPSeeOther("/")
-    code = signing.desk.code_for(station_of(person))
-    return page(request, "frame/pairing.html", code=code, seat=person.seat or f"人员 {person.no}", back="/signing")
+    signing.desk.code_for(station_of(person))
+    return see_other("/signing/pair")
+
+
+@routes.get("/signing/pair")
+async def code(request: Request) -> Response:
+    """Show the code while it lives."""
+    signing, person = request.app[SIGNING], signed_in(request).person
+    found = "" if signing is None else signing.desk.code_of(station_of(person))
+    if not found:
+        raise HTTPSeeOther("/signing")
+    return page(request, "frame/pairing.html", code=found, seat=person.seat or f"人员 {person.no}", back="/signing")

@@ -34,8 +34,12 @@ class Agents:
         found = _CODE.search(visitor.post(f"{visitor.base}signing/pair", {}).html)
         if found is None:
             raise PageFault(visitor.base, "shows no pairing code")
-        line = NodeLine(visitor.base)
-        line.pair(found.group(1))
+        self.connect(no, node, visitor.base, found.group(1))
+
+    def connect(self, no: str, node: str, base: str, code: str) -> None:
+        """Pair a person's agent by a code that was read."""
+        line = NodeLine(base)
+        line.pair(code)
         self.lines[no, node] = line
 
     def press(self, no: str, node: str) -> str:

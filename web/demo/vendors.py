@@ -38,14 +38,17 @@ from web.demo import cast
 _FROM, _UNTIL = dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.datetime(2028, 1, 1, tzinfo=dt.UTC)
 _LISTED, _NEXT = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 12, 31, tzinfo=dt.UTC)
 _ALGORITHM = {"rsa": "sha256_rsa", "ecdsa": "sha256_ecdsa", "sm2": "sm3_sm2"}
-VENDORS = {"rsa": "云岭数字认证", "ecdsa": "苍洱电子认证", "sm2": "滇西国密认证"}
+VENDORS = {"rsa": "云岭数字认证", "sm2": "滇西国密认证", "ecdsa": "苍洱电子认证"}
 _PERSON_ID = "1.2.156.10260.4.1.1"
 _CA, _SIGN = {"key_cert_sign", "crl_sign"}, {"digital_signature", "non_repudiation"}
 
 
 @cache
 def holders() -> dict[str, tuple[str, str, str]]:
-    """Return everybody who signs in the room: person number -> vendor, name, invented identity number."""
+    """Return everybody who signs in the room: person number -> vendor, name, invented identity number.
+
+    In turn, so that whoever is drawn all three vendors sign: of the bank, the cost engineers hold SM2 cards, no other expert does.
+    """
     staff = [(no, name) for no, name, _role in cast.STAFF]
     experts = [(one.person, one.name) for one in cast.BANK]
     experts += [(one.person, one.name) for one in cast.MEMBERS if one.person]

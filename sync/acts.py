@@ -29,6 +29,7 @@ from sync.revocation_rule import Purpose, Verdict
 from sync.signers import ActSigner
 
 HEAD = "洱海签名 erhai-act-v1"
+LOGIN_HEAD = "洱海登录 erhai-login-v1"  # so that no answer to a challenge is ever an act
 MAX_CMS = 65_536
 MAX_TEXT = 65_536
 _MECHANISM = {"rsa": "sha256_rsa", "ecdsa": "sha256_ecdsa", "ed25519": "ed25519", "sm2": "sm3_sm2"}
@@ -68,9 +69,9 @@ class Signed:
     claimed_ms: int  # what the signer's clock said; 0 where it said nothing
 
 
-def act_text(kind: str, lines: Mapping[str, str], digest: bytes) -> bytes:
+def act_text(kind: str, lines: Mapping[str, str], digest: bytes, head: str = HEAD) -> bytes:
     """Return the words of an act: kind, named lines in their order, the digest of its object. Raises ValueError."""
-    rows = [HEAD, kind, *(f"{name}：{value}" for name, value in lines.items()), f"摘要 SHA-256：{digest.hex()}"]
+    rows = [head, kind, *(f"{name}：{value}" for name, value in lines.items()), f"摘要 SHA-256：{digest.hex()}"]
     if not all(_LINE.fullmatch(row) for row in rows) or len(digest) != 32:
         raise ValueError(kind)
     text = ("\n".join(rows) + "\n").encode()
@@ -85,7 +86,7 @@ def readable(text: bytes) -> bool:
         lines = text.decode("utf-8").split("\n")
     except UnicodeDecodeError:
         return False
-    whole = len(text) <= MAX_TEXT and lines[0] == HEAD and lines[-1] == "" and len(lines) >= 4
+    whole = len(text) <= MAX_TEXT and lines[0] in {HEAD, LOGIN_HEAD} and lines[-1] == "" and len(lines) >= 4
     return whole and all(_LINE.fullmatch(line) for line in lines[:-1])
 
 
@@ -204,7 +205,7 @@ def _check_own(value: tsp.SigningCertificateV2 | None, certificate: bytes) -> No
         raise ActRefused("attributes", "another signing certificate")
 
 
-_GOES = {Verdict.YES, Verdict.BANNER, Verdict.PENDING, Verdict.SECOND_PERSON}
+_GOES = {Verdict.YES, Verdict.BANNER, Verdict.PENDING, Verdict.SECOND_PERSON, Verdict.READ_ONLY}
 
 
 def verify_act(

@@ -138,17 +138,15 @@ def attend(
     return act.id
 
 
-def attend_forever(
-    line: NodeLine, signer: ActSigner, *, show: Callable[[str], None], press: Callable[[], bool]
-) -> None:
-    """Look every two seconds; a broken line is said once and tried again. Raises AgentFault where pairing is over."""
+def attend_paired(line: NodeLine, signer: ActSigner, *, show: Callable[[str], None], press: Callable[[], bool]) -> None:
+    """Look every two seconds until the pairing is over; a broken line is said once and tried again."""
     seen, told = "", ""
     while True:
         try:
             seen, told = attend(line, signer, show=show, press=press, seen=seen), ""
         except AgentFault as fault:
             if fault.why == "unpaired":
-                raise
+                return
             if fault.why != told:
                 told = fault.why
                 show(f"节点暂时连不上 / {fault}")

@@ -81,7 +81,8 @@ def _sign_in(request: Request, form: FormState, status: int = 200) -> Response:
     ]
     shown = tuple(sorted(lines, key=lambda line: line.no)) if node.settings.demo else ()
     prefix = "错误：" if form.errors else ""
-    return page(request, "frame/sign-in.html", status=status, title_prefix=prefix, form=form, people=shown)
+    token = request.app[SIGNING] is not None
+    return page(request, "frame/sign-in.html", status=status, title_prefix=prefix, form=form, people=shown, token=token)
 
 
 @routes.post("/sign-in")
@@ -129,6 +130,8 @@ async def sign_out(request: Request) -> Response:
     """Close the session."""
     session, signing = request.get(SESSION), request.app[SIGNING]
     if session is not None and signing is not None:
+        if session.by_token:
+            signing.desk.unpair(station_of(session.person))
         signing.desk.forget(station_of(session.person), session.person.no)
     request.app[SESSIONS].end(request.cookies.get(COOKIE, ""))
     answer = HTTPSeeOther("/sign-in")

@@ -50,6 +50,7 @@ class Bar:
     files_away: bool  # some file that an entry names is not here: how many would say how many bid
     version: str
     live: bool
+    note: str  # what this session's certificate allows
 
 
 def environment() -> Environment:
@@ -119,6 +120,7 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         files_away=session is not None and bool(node.attachments.missing),
         version=VERSION,
         live=live,
+        note=session.note if session else "",
     )
 
 

@@ -12,6 +12,7 @@ papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-pro
 prefecture  /prefecture[/logs/<hex origin>[/<seq>]|/lots/<lot>[/reviewed]|/findings/<lot>/<no>] /desk/findings/<lot>/<no>
 node_state  /node[/conflict.zip]
 public      /public[/lots/<lot>|/verify]
+token_door  /sign-in/token[/again]
 witness     /recorded/<command> /desk/witness[/relax]
 live        /live
 signing     /signing[/pair|/second]
@@ -35,6 +36,7 @@ from web import (
     prefecture,
     public,
     signing,
+    token_door,
     witness,
 )
 from web.live import live
@@ -50,6 +52,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(witness.routes)
     app.router.add_routes(signing.routes)
     app.router.add_routes(agent_port.routes)
+    app.router.add_routes(token_door.routes)
     app.router.add_routes(node_state.routes)
     app.router.add_routes(custody.routes)
     app.router.add_routes(ceremony.routes)

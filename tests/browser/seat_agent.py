@@ -34,6 +34,7 @@ class SeatAgent:
         )
         os.close(inside)
         self._said = ""
+        self._told = 0  # up to where it has been read
         self._wait("PIN")
         self._type(f"{PIN}\n")
 
@@ -65,10 +66,11 @@ class SeatAgent:
 
     def sign(self) -> str:
         """Wait for words, press s, wait until they are recorded; return what was shown."""
-        at = len(self._said)
+        at = self._told
         self._wait("s 键", at)
         self._type("s")
-        self._wait("已签名", at)
+        self._wait("已签名并写入", at)
+        self._told = len(self._said)
         return self._said[at:].replace("\r\n", "\n")
 
     def _type(self, text: str) -> None:

@@ -165,6 +165,11 @@ def _signer_certificate(signed: cms.SignedData, info: cms.SignerInfo) -> tuple[b
     raise ActRefused("malformed", "the signer's certificate is not in it")
 
 
+def certificates_of(cms_der: bytes) -> tuple[bytes, list[bytes]]:
+    """Return the signer's certificate and the others that a signature carries, DER. Raises ActRefused."""
+    return _signer_certificate(*_parts(cms_der))
+
+
 def _check(text: bytes, info: cms.SignerInfo, certificate: bytes) -> int:
     """Hold words, attributes and signature together; return the signer's time. Raises ActRefused, CertRefused."""
     read = read_certificate(certificate, "cms")

@@ -20,6 +20,7 @@ from node.views import incident as incident_view
 from node.views import lot_page
 from node.views import project as project_view
 from node.views import review as review_view
+from node.views import signed as signed_view
 from node.views.ceremony_page import ceremony_page
 from web import words
 from web.binding import Binding, conclude, filled, foot_of
@@ -199,6 +200,8 @@ async def lot(request: Request) -> Response:
         ceremony=ceremony_page(state, profile),
         may_take_pieces=role in DUTIES[ReleaseShares],
         may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
+        signed=await node.read(lambda db: signed_view.of_lot(db, state.lot_code)),
+        unsigned=not node.settings.asks_certificates,
         file_lost=node.attachments.next_away(state) if role in DUTIES[OpenBid] else "",
     )
 

@@ -49,6 +49,7 @@ ROLES = {
     "system": "本机",
 }
 STANDINGS = {"fresh": "未吊销", "grace": "未吊销，名单已过期尚在宽限期"}
+OUTCOMES = {"confirmed": "复核：行为当时未吊销", "was-revoked": "复核：行为之前已吊销，须由人员处理"}
 FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "": NONE}
 PHASES = {
     "sealed": "密封",
@@ -126,6 +127,7 @@ GROUNDS = {
     "zbt51-7": "串通投标、弄虚作假、行贿等违法行为",
 }
 EVENTS = {
+    "signatures.signature-judged": "证书签名复核",
     "project.lot-registered": "标段登记",
     "project.filing-submitted": "提交备案",
     "project.filing-decided": "备案意见",
@@ -264,6 +266,11 @@ def about(seconds: int) -> str:
 
 
 def signer_words(by: SignedBy) -> str:
-    """Return who signed and what was known of the certificate."""
-    role, _, no = by.who.partition(":")
-    return f"{ROLES.get(role, role)} {no}（{STANDINGS.get(by.standing, by.standing)}）"
+    """Return who signed and what was known of the certificate. An expert's number is nobody else's to know (ZB 37)."""
+    return f"{who_words(by.who)}（{STANDINGS.get(by.standing, by.standing)}）"
+
+
+def who_words(who: str, member: str = "") -> str:
+    """Return a person by role and number; an expert by the number in the lot."""
+    role, _, no = who.partition(":")
+    return f"{ROLES.get(role, role)} {member if role == 'expert' else no}".rstrip()

@@ -29,6 +29,7 @@ from node.domain import (
     project,
     review,
     sheet,
+    signatures,
     trustees,
     unsealing,
 )
@@ -53,6 +54,7 @@ _MODULES = (
     ("draw", drawn),
     ("bank", bank),
     ("imported", imported),
+    ("signatures", signatures),
 )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
+from node.domain.secrecy import Secret, Stage, may_read
 from node.domain.values import Role
 from node.people import Person, pin_fits
 from node.projection import events_of
@@ -168,7 +169,7 @@ async def receipt(request: Request) -> Response:
 
 
 async def _may_see(request: Request, found: Receipt) -> bool:
-    if signed_in(request).person.role is Role.OPERATOR:
+    if may_read(Secret.COUNTS, Stage.BIDDING, signed_in(request).person.role):
         return True
     return not await is_secret(request.app[NODE], found)
 

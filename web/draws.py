@@ -11,6 +11,7 @@ from node.domain.drawing import names_sealed
 from node.domain.drawn import DrawState, ExpertsFrozen, OptionsFrozen
 from node.domain.eligibility import DrawRequest, Group, Recusal, Span
 from node.domain.lot import LotState
+from node.domain.secrecy import Secret, Stage, may_read, stage_of
 from node.domain.streams import draw_stream
 from node.domain.values import Role
 from node.draw_json import proof_json
@@ -245,7 +246,8 @@ async def show(request: Request) -> Response:
     lot = await node.state(f"lot/{state.lot_code}")
     seated = isinstance(lot, LotState) and lot.panel.draw_id == draw_id
     names = []
-    if seated and person.role in {Role.OPERATOR, Role.WITNESS}:
+    may_call = may_read(Secret.PHONES, Stage.BIDDING, person.role)
+    if seated and may_read(Secret.NAMES, stage_of(lot), person.role):
         for member in lot.panel.members:
             kept = await node.personal(member.commitment)
             names.append((member, kept.fields[0] if kept else ""))
@@ -268,7 +270,7 @@ async def show(request: Request) -> Response:
         due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.seed else 0,
         late=[one for one in state.ceremony.parties if not one.nonce] if state.ceremony.committed else [],
         noted=noted.hex() if noted and not state.ceremony.party(party).nonce else "",
-        calls=await draws.calls(draw_id) if person.role is Role.WITNESS and not state.voided else (),
+        calls=await draws.calls(draw_id) if may_call and not state.voided else (),
         outcomes=OUTCOMES,
         names=names,
         steps=[

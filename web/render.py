@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp.web import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from node.domain.values import Role
+from node.domain.secrecy import Secret, Stage, may_read
 from node.node import Node
 from node.people import Person
 from web import status, words
@@ -130,7 +130,7 @@ def _log_of(node: Node, person: Person | None) -> str:
 
 
 def _counts(person: Person | None) -> bool:
-    return person is not None and person.role in {Role.OPERATOR, Role.REVIEWER, Role.TECHNICIAN}
+    return person is not None and may_read(Secret.COUNTS, Stage.BIDDING, person.role)
 
 
 def _healed(node: Node) -> str:

@@ -5,6 +5,7 @@ ceremony    /desk/lots/<lot>/ceremony-request.json|ceremony/release|ceremony/hal
 custody     /desk/lots/<lot>/custody[/release|recall|take|tail]
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
 files_lost  /desk/lots/<lot>/files/lost
+duties      /help/duties
 draws       /desk/lots/<lot>/draws[/freeze|/options] /desk/draws/<draw>[/<step>|/proof.json]
 expert      /expert /expert/lots/<lot>[/sign-in|recusal|sheet|sign|report|done]
 expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarification
@@ -28,6 +29,7 @@ from web import (
     custody,
     desk,
     draws,
+    duties,
     expert,
     expert_bids,
     files_lost,
@@ -57,6 +59,7 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(custody.routes)
     app.router.add_routes(ceremony.routes)
     app.router.add_routes(draws.routes)
+    app.router.add_routes(duties.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(files_lost.routes)
     app.router.add_routes(expert.routes)

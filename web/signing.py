@@ -29,6 +29,7 @@ from web.security import read_form, see_other, signed_in
 routes = RouteTableDef()
 logger = logging.getLogger("erhai.signing")
 Record = Callable[[tuple[Signature, ...]], Awaitable[str]]
+AGAIN_S = 3
 ATTEST = "吊销名单过期时的第二人见证"
 WHY = {
     "malformed": "签名数据不完整",
@@ -170,7 +171,8 @@ async def wait_here(request: Request) -> Response:
     back = back if back.startswith(("/expert/", "/desk/")) and "//" not in back and "\\" not in back else "/"
     act = _own(signing, person)
     if act is None:
-        return page(request, "frame/signing-none.html", paired=signing.desk.paired(station_of(person)), back=back)
+        paired = signing.desk.paired(station_of(person))
+        return coming_again(page(request, "frame/signing-none.html", paired=paired, back=back))
     if act.stage is Stage.SIGNED:
         raise HTTPSeeOther(f"{act.leads}?next={back}" if act.leads.startswith("/receipts/") else act.leads)
     return _page(request, signing, act, back)
@@ -188,12 +190,13 @@ def _page(request: Request, signing: Signing, act: PendingAct, back: str, error:
     stage = act.stage
     if stage is Stage.SECOND and other is not None and other.stage in {Stage.REFUSED, Stage.LATE}:
         stage = other.stage
-    return page(
+    going = stage in {Stage.WAITING, Stage.CHECKING, Stage.SECOND}
+    answer = page(
         request,
         "frame/signing.html",
         status=422 if error else 200,
         stage=str(stage),
-        going=stage in {Stage.WAITING, Stage.SECOND},
+        going=going,
         why=act.why or (other.why if other else ""),
         second=other.person if other else "",
         second_paired=bool(other) and signing.desk.paired(other.seat if other else ""),
@@ -202,6 +205,13 @@ def _page(request: Request, signing: Signing, act: PendingAct, back: str, error:
         back=back,
         error=error,
     )
+    return coming_again(answer) if going else answer
+
+
+def coming_again(answer: Response) -> Response:
+    """Let a page ask again by itself, without script."""
+    answer.headers["Refresh"] = str(AGAIN_S)
+    return answer
 
 
 @routes.post("/signing/second")

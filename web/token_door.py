@@ -22,7 +22,7 @@ from web.render import page
 from web.security import read_form, see_other
 from web.sessions import COOKIE as SESSION_COOKIE
 from web.sessions import GRACE, LIMITED
-from web.signing import NotSigned, Signing
+from web.signing import NotSigned, Signing, coming_again
 from web.words import civil
 
 routes = RouteTableDef()
@@ -93,24 +93,26 @@ async def wait_here(request: Request) -> Response:
     if door.session:
         person = _person_of(request, door)
         request.app[DOORS].close(request.cookies.get(COOKIE, ""))
-        answer = HTTPSeeOther(home_of(person) if person else "/")
-        answer.set_cookie(SESSION_COOKIE, door.session, httponly=True, samesite="Strict", path="/")
-        answer.del_cookie(COOKIE, path="/sign-in")
-        raise answer
+        home = HTTPSeeOther(home_of(person) if person else "/")
+        home.set_cookie(SESSION_COOKIE, door.session, httponly=True, samesite="Strict", path="/")
+        home.del_cookie(COOKIE, path="/sign-in")
+        raise home
     paired = desk.paired(door.place)
     if paired and door.challenge is None:
         _challenge(request, signing, door)
     desk.pending(door.place)  # so that one that waits too long is late
     act = door.challenge
-    return page(
+    going = act is None or act.stage in {Stage.WAITING, Stage.CHECKING}
+    answer = page(
         request,
         "frame/token-door.html",
         code="" if paired else desk.code_of(door.place) or desk.code_for(door.place),
         stage=str(act.stage) if act else "",
-        going=act is None or act.stage in {Stage.WAITING, Stage.CHECKING},
+        going=going,
         why=act.why if act else "",
         text=act.text.decode() if act else "",
     )
+    return coming_again(answer) if going else answer
 
 
 def _person_of(request: Request, door: Door) -> Person | None:

@@ -275,6 +275,7 @@ def _evaluate(
         f"/public/lots/{cast.LOT_CODE}",
         "/public/verify",
         "/help",
+        "/help/duties",
         "/desk/incidents/new",
         f"{LOT}/custody",
         f"{LOT}/custody/release",

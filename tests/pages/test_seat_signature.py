@@ -45,7 +45,7 @@ async def test_a_member_signs_through_the_agent_and_the_record_binds_the_cms(tmp
     try:
         waiting = await browser.fill(f"{EXPERT}/sign", {"confirm": "yes"})
         assert waiting.path == "/signing"
-        assert 'http-equiv="refresh"' in waiting.html
+        assert (await browser.client.get("/signing")).headers["Refresh"] == "3"
         line, _ = await pair(browser)
         assert line.seat == "01"
         assert not (await room.sheet_state("X-1")).signed

@@ -8,6 +8,7 @@ import apsw
 
 from node.domain.lot import LotState
 from node.domain.refused import Refused
+from node.domain.unsealing import tried
 from node.store import Store
 from node.views import blobs as blobs_view
 from sync.blob_push import Wanted
@@ -67,10 +68,18 @@ class Attachments:
             raise
 
     def next_away(self, lot: LotState) -> str:
-        """Return the bid whose turn it is to be opened, where its file is known not to be here; "" else."""
-        ref = lot.opening.next_to_open if lot.opening.started else ""
-        held = lot.bidding.of(ref) if ref else None
-        return ref if held is not None and held.sha256 in self.missing else ""
+        """Return the bid whose file is wanted now and known not to be here; "" else.
+
+        Wanted is the one whose turn it is to be opened; where trustees hold the seals, every one that nobody has given up.
+        """
+        if not lot.opening.started:
+            return ""
+        waiting: tuple[str, ...] = (lot.opening.next_to_open,)
+        if lot.terms.appointed is not None:
+            done = {*tried(lot), *lot.ceremony.given_up}
+            waiting = tuple(ref for ref in lot.opening.refs if ref not in done)
+        held = (lot.bidding.of(ref) for ref in waiting if ref)
+        return next((bid.ref for bid in held if bid is not None and bid.sha256 in self.missing), "")
 
     async def wanted(self) -> list[Wanted]:
         """Return what is to be fetched."""

@@ -6,24 +6,22 @@ lot's move to another node, begins the ceremony anew.
 
 import hashlib
 import secrets
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from node.bid_content import ContentUnfit, content_of
 from node.ceremony_files import CeremonyFileRefused, Half, Release, write_request
-from node.domain.bidding import BidContent
+from node.domain.bidding import BidContent, HeldBid
 from node.domain.lot import LotState
 from node.domain.refused import Refused
-from node.domain.trustees import TrusteesAppointed
-from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares, SetBid
-from node.seal_terms import terms_of
+from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares, SetBid, tried
+from node.seal_trial import Pieces, Tried, content_in, in_set, lot_terms, not_a_bid, trial
+from sync.acts import Signature
 from sync.bid_file import BidFile, BidRefused
-from sync.bid_manifest import Terms
 from sync.bid_package import Package
-from sync.bid_unlock import BIDDER, Unlocked, unlock
 from sync.blobs import BlobFault, BlobStore
-from sync.tampered import Malformed
+from sync.gm import GmFault
 
 
 @dataclass(slots=True, repr=False)
@@ -39,34 +37,19 @@ class _Live:
         return self.private.public_key().public_bytes_raw()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Tried:
-    """The outcome of trying one seal, as `OpenBid` takes it."""
+def check_bid(blobs: BlobStore, lot: LotState, ref: str, sha256: bytes) -> tuple[Signature, str]:
+    """Refuse a file that is not sealed as the notice asks (ZBT 36); return its signature and the anchor that it names.
 
-    content: BidContent | None
-    fault: str = ""
-    reason: str = ""
-    shares: tuple[tuple[int, bytes], ...] = ()
-    half: bytes = b""
-    blames: tuple[tuple[str, str], ...] = ()
-
-
-def lot_terms(lot: LotState) -> tuple[Terms, TrusteesAppointed]:
-    """Return the terms of a lot's seals. Raises Refused where it has no trustees."""
-    appointed = lot.terms.appointed
-    if appointed is None:
-        raise Refused("no-trustees", rule="ceremony-needs-trustees")
-    terms = terms_of(lot.registered, appointed, round_no=lot.round_no, deadline_ms=lot.notice.deadline_ms)
-    return terms, appointed
-
-
-def check_bid(blobs: BlobStore, lot: LotState, ref: str, sha256: bytes) -> None:
-    """Refuse a file that is not sealed as the notice asks (ZBT 36). Reads the whole file. Raises Refused, BlobFault."""
+    Reads the whole file. Raises Refused, BlobFault.
+    """
     terms, _ = lot_terms(lot)
     try:
         with BidFile(blobs.open(sha256)) as bid:
             bid.require(terms, ref)
             bid.check_payload()
+            return bid.signed, bid.manifest.bidder.anchor
+    except GmFault as fault:
+        raise Refused("sm2-unusable", rule="person-certificates", value=fault.what) from fault
     except BidRefused as refused:
         raise Refused(
             "bid-not-sealed-as-noticed",
@@ -85,8 +68,36 @@ class Ceremonies:
         self._blobs = blobs
         self._live: dict[bytes, _Live] = {}
 
+    def away(self, lot: LotState) -> tuple[HeldBid, ...]:
+        """Return the bids whose seal is to be tried, whose file is not here as it was, and which nobody has given up.
+
+        Reads every file whole; one that is damaged is set aside, so that a whole one can take its place. Raises BlobFault (io).
+        """
+        done = {*tried(lot), *lot.ceremony.given_up}
+        return tuple(bid for bid in lot.bidding.live if bid.ref not in done and not self._whole(bid.sha256))
+
+    def _whole(self, sha256: bytes) -> bool:
+        try:
+            self._check(sha256)
+        except BlobFault as fault:
+            if fault.why == "io":
+                raise
+            return False
+        return True
+
+    def _check(self, sha256: bytes) -> None:
+        try:
+            self._blobs.check(sha256)
+        except BlobFault as fault:
+            if fault.why == "damaged":
+                self._blobs.set_aside(sha256)
+            raise
+
     def begin(self, lot: LotState) -> BeginCeremony:
-        """Make a ceremony's key and read every manifest. The key counts once the command is recorded."""
+        """Make a ceremony's key and read every manifest. The key counts once the command is recorded.
+
+        Call it when nothing is `away`: a file that cannot be read now stands in the set as such until the next ceremony.
+        """
         live = _Live()
         self._live[live.public] = live
         return BeginCeremony(live.public, tuple(self._member(bid.ref, bid.sha256) for bid in lot.bidding.live))
@@ -100,7 +111,7 @@ class Ceremonies:
 
     def _bid(self, sha256: bytes) -> BidFile:
         """Open a stored bid whose bytes are the receipted ones."""
-        self._blobs.check(sha256)
+        self._check(sha256)
         return BidFile(self._blobs.open(sha256))
 
     def _of(self, lot: LotState) -> _Live:
@@ -137,7 +148,7 @@ class Ceremonies:
         command = ReleaseShares(release.head["ceremony"], number, set_sha256, hashlib.sha256(data).digest())
         if not 1 <= number <= len(appointed.trustees) or not self._same(lot, command.ceremony, set_sha256):
             return command  # the rules refuse it by name
-        if hashlib.sha256(release.certificate).digest() != appointed.trustees[number - 1].cert_sha256:
+        if release.signed.certificate_sha256 != appointed.trustees[number - 1].cert_sha256.hex():
             raise CeremonyFileRefused(why="other-signer", detail=f"trustee {number}")
         live = self._of(lot)
         shares = release.shares(live.private)
@@ -177,59 +188,30 @@ class Ceremonies:
     def try_seal(self, lot: LotState, ref: str, sha256: bytes) -> Tried:
         """Try one seal with what is here, and say whose piece was wrong or missing. Raises Refused, BlobFault (the file)."""
         live = self._of(lot)
-        _, appointed = lot_terms(lot)
         try:
             bid = self._bid(sha256)
+            if not in_set(lot, ref):  # given up before the ceremony, and back since: nobody could release for it
+                with bid:
+                    return Tried(None, "platform", "stored-file-damaged")
         except BidRefused as refused:  # judged when it came, or taken before it could be
-            return Tried(None, BIDDER, refused.code, blames=((BIDDER, "content-wrong"),))
+            return not_a_bid(refused)
         counted = {one.trustee: live.shares[one.file_sha256] for one in lot.ceremony.released}
-        shares = {i: found[ref] for i, found in counted.items() if found.get(ref)}
         given = lot.ceremony.half_of(ref)
-        half = live.halves[given.file_sha256] if given is not None else None
         with bid:
-            got = unlock(
-                bid,
-                publics=tuple(one.key for one in appointed.trustees),
-                shares=shares,
-                complaints=frozenset(i for i, found in counted.items() if not found.get(ref)),
-                half=half,
+            pieces = Pieces(
+                {i: found[ref] for i, found in counted.items() if found.get(ref)},
+                frozenset(i for i, found in counted.items() if not found.get(ref)),
+                live.halves[given.file_sha256] if given is not None else None,
             )
-            told = tuple(sorted(shares.items())), half or b""
-            blames = tuple((one.party, one.why) for one in got.blames)
-            if got.key is None:
-                return _locked(lot, got, told, blames)
-            try:
-                content = self._unpack(bid, got.key, lot, ref)
-            except (BidRefused, Malformed, ContentUnfit):
-                return Tried(None, BIDDER, "content-wrong", *told, (*blames, (BIDDER, "content-wrong")))
-            return Tried(content, "", "", *told, blames)
+            return trial(bid, lot, pieces, lambda key: self._unpack(bid, key, lot, ref))
 
     def _unpack(self, bid: BidFile, key: bytes, lot: LotState, ref: str) -> BidContent:
         path = self._blobs.scratch(secrets.token_hex(8))
         try:
-            package = bid.open_package(key, path)
-            try:
-                content = content_of(package.content())
-                if (content.lot_code, content.round_no, content.ref) != (lot.lot_code, lot.round_no, ref):
-                    raise Malformed("bid.json", "names another lot, round or participant")
-                files = self._keep(package)
-            finally:
-                package.close()
+            with closing(bid.open_package(key, path)) as package:
+                return content_in(package, lot, ref, self._keep(package))
         finally:
             path.unlink(missing_ok=True)
-        return BidContent(
-            lot_code=content.lot_code,
-            round_no=content.round_no,
-            ref=content.ref,
-            bidder_name=content.bidder_name,
-            uscc=content.uscc,
-            price_fen=content.price_fen,
-            price_words=content.price_words,
-            period_days=content.period_days,
-            quality=content.quality,
-            lines=content.lines,
-            files=files,
-        )
 
     def _keep(self, package: Package) -> tuple[tuple[str, bytes], ...]:
         kept = []
@@ -239,18 +221,3 @@ class Ceremonies:
                     arriving.write(piece)
                 kept.append((one.name, arriving.keep(bytes.fromhex(one.sha256))))
         return tuple(kept)
-
-
-def _locked(
-    lot: LotState, got: Unlocked, told: tuple[tuple[tuple[int, bytes], ...], bytes], blames: tuple[tuple[str, str], ...]
-) -> Tried:
-    """Say why a seal did not break. The bidder answers for its own pieces only (20号令 31)."""
-    bidders = [why for party, why in blames if party == BIDDER]
-    if bidders:
-        return Tried(None, BIDDER, bidders[0], *told, blames)
-    _, appointed = lot_terms(lot)
-    if got.missing == "half":
-        return Tried(None, BIDDER, "half-missing", *told, (*blames, (BIDDER, "half-missing")))
-    silent = sorted({*range(1, len(appointed.trustees) + 1)} - {*lot.ceremony.released_by})
-    withheld = tuple((f"trustee-{i}", "withheld") for i in silent)
-    return Tried(None, "other", "shares-missing", *told, (*blames, *withheld))

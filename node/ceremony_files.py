@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from node.domain.unsealing import CeremonyBegun, SetBid, set_digest
 from sync import jcs
-from sync.act_signer import ActSigner, SignatureRefused, verify_text
+from sync.acts import ActRefused, Signature, read_signature, sign_act
 from sync.bid_keys import share_hash
 from sync.bid_manifest import Manifest
 from sync.envelope import Holder, open_for
+from sync.signers import ActSigner
 from sync.tampered import Malformed
 from sync.wrap import WrapFault, unwrap_share, wrap_share
 
@@ -184,7 +185,7 @@ def make_release(request: Request, private: X25519PrivateKey, signer: ActSigner)
     head = request.head | {"v": 1, "kind": "share-release", "trustee": number}
     sealed = wrap_share(request.key, _info(head), jcs.encode(shares))
     unsigned = head | {"sealed": _b64(sealed)}
-    return jcs.encode(unsigned | {"signature": _b64(signer.sign(jcs.encode(unsigned)))})
+    return jcs.encode(unsigned | {"signature": _b64(sign_act(jcs.encode(unsigned), signer))})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -193,7 +194,7 @@ class Release:
 
     head: Mapping[str, Any]
     sealed: bytes
-    certificate: bytes
+    signed: Signature
 
     @property
     def trustee(self) -> int:
@@ -206,13 +207,13 @@ class Release:
         fields = _read(data, "share-release", {*_HEAD, "trustee", "sealed", "signature"})
         try:
             signature, sealed = _unb64(fields.pop("signature")), _unb64(fields["sealed"])
-            certificate = verify_text(jcs.encode(fields), signature)
-        except SignatureRefused as error:
-            raise CeremonyFileRefused("signature-wrong") from error
+            signed = read_signature(jcs.encode(fields), signature)
+        except ActRefused as error:
+            raise CeremonyFileRefused("signature-wrong", error.why) from error
         except (binascii.Error, ValueError, TypeError) as error:
             raise CeremonyFileRefused("malformed", str(error)) from error
         del fields["sealed"]
-        return cls(_head(fields, "trustee", int), sealed, certificate)
+        return cls(_head(fields, "trustee", int), sealed, signed)
 
     def shares(self, private: X25519PrivateKey) -> dict[str, bytes]:
         """Return the shares by ref; b"" is a complaint. Raises CeremonyFileRefused."""
@@ -298,10 +299,10 @@ def _read(data: bytes, kind: str, names: set[str]) -> dict[str, Any]:
 def _bid(value: Any) -> RequestedBid:
     manifest = Manifest.parse(value["manifest"].encode())
     try:
-        certificate = verify_text(bytes(manifest), _unb64(value["signature"]))
-    except SignatureRefused as error:
-        raise CeremonyFileRefused("signature-wrong", str(value["ref"])) from error
-    if hashlib.sha256(certificate).hexdigest() != manifest.bidder.cert_sha256:
+        signed = read_signature(bytes(manifest), _unb64(value["signature"]))
+    except ActRefused as error:
+        raise CeremonyFileRefused("signature-wrong", f"{value['ref']}: {error.why}") from error
+    if signed.certificate_sha256 != manifest.bidder.cert_sha256:
         raise CeremonyFileRefused("other-signer", str(value["ref"]))
     wraps = {str(stem): _unb64(blob) for stem, blob in value["wraps"].items()}
     if {stem: hashlib.sha256(blob).hexdigest() for stem, blob in wraps.items()} != dict(manifest.wrap_hash):

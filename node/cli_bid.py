@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from node.bid_content import ContentUnfit, content_of
 from node.ceremony_files import CeremonyFileRefused, Request, make_half
+from node.key_files import certificate_of, chain_of, pkcs8_of
 from node.notice_file import NoticeRefused, ReadNotice, read_notice
-from sync.act_signer import FileSigner
 from sync.bid_file import BidRefused, Identity, seal_file
 from sync.bid_package import CONTENT, Source
+from sync.certificate_form import CertRefused
 from sync.envelope import EnvelopeRefused, FileHolder
+from sync.gm import GmFault, GmRefused
 from sync.policy import Policy
+from sync.signers import SoftwareSigner
 from sync.tampered import Malformed
 
 _IN = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -31,20 +31,6 @@ def cli_bid() -> None:
 def _fail(words: str, code: int = 1) -> NoReturn:
     click.echo(words, err=True)
     sys.exit(code)
-
-
-def certificate_of(path: Path) -> bytes:
-    """Return the DER of a certificate file (PEM or DER). Raises ValueError."""
-    data = path.read_bytes()
-    read = x509.load_pem_x509_certificate if b"-----BEGIN" in data else x509.load_der_x509_certificate
-    return read(data).public_bytes(serialization.Encoding.DER)
-
-
-def pkcs8_of(path: Path) -> bytes:
-    """Return the PKCS#8 DER of an unencrypted private key file (PEM). Raises ValueError, TypeError."""
-    return serialization.load_pem_private_key(path.read_bytes(), None).private_bytes(
-        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 def _notice(path: Path, policy: Path | None) -> ReadNotice:
@@ -64,6 +50,7 @@ def _notice(path: Path, policy: Path | None) -> ReadNotice:
 @click.option("--ref", required=True, help="投标人编号 / your reference")
 @click.option("--cert", type=_IN, required=True, help="签名证书 / signing certificate")
 @click.option("--key", type=_IN, required=True, help="签名私钥 / its key")
+@click.option("--chain", type=_IN, help="签发机构证书（PEM）/ the issuing certificates")
 @click.option("--enc-cert", type=_IN, help="加密证书，默认同签名证书 / encryption certificate")
 @click.option("--anchor", default="", help="证书颁发机构名称 / who vouches for the certificate")
 @click.option("-o", "--output", type=_OUT, required=True, help="加密投标文件 / sealed bid")
@@ -76,6 +63,7 @@ def seal(
     ref: str,
     cert: Path,
     key: Path,
+    chain: Path | None,
     enc_cert: Path | None,
     anchor: str,
     output: Path,
@@ -85,10 +73,9 @@ def seal(
         bid = content_of(content.read_bytes())
         notice = _notice(notice_path, policy)
         mine = certificate_of(cert)
-        identity = Identity(
-            ref, anchor, FileSigner(mine, pkcs8_of(key)), certificate_of(enc_cert) if enc_cert is not None else mine
-        )
-    except (ContentUnfit, NoticeRefused, Malformed, ValueError, TypeError) as error:
+        signer = SoftwareSigner(mine, pkcs8_of(key), chain_of(chain))
+        identity = Identity(ref, anchor, signer, certificate_of(enc_cert) if enc_cert is not None else mine)
+    except (ContentUnfit, NoticeRefused, Malformed, CertRefused, GmFault, GmRefused, ValueError, TypeError) as error:
         _fail(f"无法加密 / cannot seal: {error}")
     terms = notice.terms
     if (bid.lot_code, bid.round_no, bid.ref) != (terms.lot, terms.round_no, ref):
@@ -134,12 +121,10 @@ def _say(notice: ReadNotice, *, bundled: bool) -> None:
 def open_command(request: Path, ref: str, cert: Path, key: Path, output: Path) -> None:
     """解出投标人一半密钥，只加密给本次解密仪式。 Emit the bidder's half, wrapped to the ceremony's key."""
     try:
-        private = serialization.load_pem_private_key(key.read_bytes(), None)
-        if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-            _fail("解密私钥须为 RSA 或 EC / the key must be RSA or EC")
+        holder = FileHolder.of(certificate_of(cert), pkcs8_of(key))
         asked = Request.parse(request.read_bytes())
-        data = make_half(asked, ref, FileHolder(certificate_of(cert), private))
-    except (CeremonyFileRefused, EnvelopeRefused, ValueError, TypeError) as error:
+        data = make_half(asked, ref, holder)
+    except (CeremonyFileRefused, EnvelopeRefused, GmFault, ValueError, TypeError) as error:
         _fail(f"无法解密 / cannot decrypt: {error}")
     output.write_bytes(data)
     click.echo(f"{asked.lot} {asked.lot_name}: 第 {asked.ceremony} 次解密仪式 / ceremony, {ref} → {output}")

@@ -10,13 +10,16 @@ from pathlib import Path
 import apsw
 import click
 
+from node import cli_verify as _verify_with_openings  # noqa: F401 - the verb of `sync.cli`, with the rules beside it
 from node import export
 from node.domain.calendar import CHINA
-from node.places import DATABASE, KEYS, SETTINGS
+from node.places import BLOBS, DATABASE, KEYS, SETTINGS
 from node.receipts import number_of, place_of
 from node.settings import Settings, SettingsFault, load_settings
 from node.store import StoreFault, connect
 from node.successions import current, known_successions
+from sync.blobs import BlobStore
+from sync.bundle import BundleFault
 from sync.cli import cli_log
 from sync.codec import decode
 from sync.keys import KeyFault, load_public
@@ -48,6 +51,9 @@ def _opened(data: Path) -> Iterator[tuple[apsw.Connection, Settings]]:
     except (SettingsFault, KeyFault, StoreFault) as fault:
         click.echo(f"无法读取 / cannot read: {fault}", err=True)
         sys.exit(3)
+    except BundleFault as fault:
+        click.echo(f"证据包放不下 / too large for a bundle: {fault}", err=True)
+        sys.exit(1)
     except LogFault as fault:
         click.echo(f"没有这样的记录 / no such record: {fault}", err=True)
         sys.exit(1)
@@ -113,7 +119,10 @@ def _civil(at_ms: int) -> str:
 @_ORIGIN
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="证据包文件")
 @click.option("--prove", "receipts", multiple=True, help="附上这些回执的凭据 / add the proof of these receipts")
-def export_command(data: Path, origin: str, output: Path, receipts: tuple[str, ...]) -> None:
+@click.option(
+    "--files", is_flag=True, help="附上已开标标段的投标文件和释放文件 / add the files of openings, to replay them"
+)
+def export_command(data: Path, origin: str, output: Path, receipts: tuple[str, ...], *, files: bool) -> None:
     """导出一个日志的证据包，任何人可离线核验。 Export a log's bundle for anyone to verify offline."""
     with _opened(data) as (db, settings):
         name = _known(db, settings, origin)
@@ -125,7 +134,9 @@ def export_command(data: Path, origin: str, output: Path, receipts: tuple[str, .
         fresh = output.with_name(output.name + ".part")
         with fresh.open("wb") as target:
             seqs = [place[1] for place in places if place is not None]
-            export.write_log_bundle(db, target, name, _policy(db, data, settings, name), proofs_of=seqs)
+            attached = export.opening_files(db, name, BlobStore(data / BLOBS, clear=False)) if files else {}
+            policy = _policy(db, data, settings, name)
+            export.write_log_bundle(db, target, name, policy, blobs=attached, proofs_of=seqs)
         fresh.replace(output)
         click.echo(f"{output}: {name}, {head(db, name).checkpoint_size} 条记录 / entries")
 

@@ -9,12 +9,18 @@ from typing import BinaryIO
 
 import apsw
 
+from node.domain import wire
+from node.domain.bidding import BidReceived
+from node.domain.opening import OpeningStarted
+from node.domain.unsealing import SharesReleased
 from node.settings import Settings
 from node.successions import log_keys
+from sync.blobs import BlobStore
 from sync.bundle import write_bundle
 from sync.checkpoint import Checkpoint, read, sign
+from sync.codec import decode
 from sync.keys import name_base
-from sync.log import LogFault, TableHashes, head, read_bodies
+from sync.log import LogFault, TableHashes, head, read_bodies, size_of
 from sync.merkle import inclusion_proof, tree_root
 from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
 from sync.policy import Party, Policy
@@ -97,6 +103,29 @@ def write_log_bundle(
         blobs=opened,
         proofs=proofs,
     )
+
+
+def opening_files(db: apsw.Connection, origin: str, blobs: BlobStore) -> dict[str, Path]:
+    """Return the files of every opening that has begun in a log, by the hex of their SHA-256: bids and releases held here.
+
+    A bid of a lot that is not open yet does not go along, sealed though it is.
+    """
+    received: dict[str, dict[str, bytes]] = {}  # by stream, then by ref
+    wanted: list[bytes] = []
+    for _seq, body in read_bodies(db, origin, 0, size_of(db, origin)):
+        entry = decode(body)
+        for name, version, fields in entry.events:
+            event = wire.decode(name, version, fields)
+            match event:
+                case BidReceived():
+                    received.setdefault(entry.stream, {})[event.ref] = event.sha256
+                case OpeningStarted():
+                    wanted += received.get(entry.stream, {}).values()
+                case SharesReleased():
+                    wanted.append(event.file_sha256)
+                case _:
+                    pass
+    return {sha256.hex(): blobs.path(sha256) for sha256 in wanted if blobs.has(sha256)}
 
 
 def bundle_bytes(db: apsw.Connection, origin: str, policy: Policy) -> bytes:

@@ -245,7 +245,7 @@ class Node:
                 content, fault, reason = self._unsealed(lot, ref, held.sha256)
             except BlobFault as fault_of_file:
                 self.attachments.missing[held.sha256] = held.size
-                if not lost:
+                if not lost and ref not in lot.ceremony.given_up:
                     raise away(db, held.sha256) from fault_of_file
                 content, fault, reason = None, "platform", "stored-file-damaged"
             return OpenBid(ref, content, bond, fault, reason)
@@ -435,6 +435,10 @@ class Node:
         if self._room_key is None:
             raise NodeFault("this node holds no room key", "copy room.key from the room's other node", "no-room-key")
         return self._room_key
+
+    def keep_personal(self, db: apsw.Connection, bound: personal.Personal) -> None:
+        """Keep one person's data sealed to the room. Raises NodeFault where this node has no room key."""
+        personal.keep(db, bound, self._room().seal)
 
     # -- answers -----------------------------------------------------------------------------------------------------
 

@@ -11,26 +11,20 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-import apsw
-
-from node import export
 from node.domain import notice, project, trustees
-from node.domain.streams import lot_stream
 from node.domain.wire import WireMalformed
 from node.domain.wire import decode as decode_event
 from node.seal_terms import terms_of
-from node.views import custody as custody_view
 from sync import jcs
 from sync.bid_manifest import Terms
 from sync.codec import decode
-from sync.log import read_entry
 from sync.merkle import leaf_hash
 from sync.policy import Policy
 from sync.proof import Proof, check_proof
 from sync.tampered import Malformed, Tampered
 
 MAX_NOTICE = 4 * 1024 * 1024
-_WANTED = (
+WANTED = (
     project.LotRegistered,
     project.RetenderStarted,
     trustees.TrusteesAppointed,
@@ -61,17 +55,6 @@ class ReadNotice:
     trustees: trustees.TrusteesAppointed
 
 
-def write_notice(db: apsw.Connection, lot_code: str, policy: Policy) -> bytes:
-    """Return a lot's notice file. Raises LogFault where an entry is not under a checkpoint."""
-    entries = []
-    for row in custody_view.of_stream(db, lot_stream(lot_code)):
-        body = read_entry(db, row.origin, row.seq)
-        if any(isinstance(event, _WANTED) for event in _events(body)):
-            proof = export.proof_of(db, row.origin, row.seq).decode()
-            entries.append({"entry": base64.b64encode(body).decode(), "proof": proof})
-    return jcs.encode({"v": 1, "kind": "tender-notice", "policy": bytes(policy).decode(), "entries": entries})
-
-
 def read_notice(data: bytes, policy: Policy | None) -> ReadNotice:
     """Return what a notice file says, every entry proven under `policy` (None: the one that came along). Raises NoticeRefused."""
     try:
@@ -80,7 +63,7 @@ def read_notice(data: bytes, policy: Policy | None) -> ReadNotice:
             raise NoticeRefused("malformed", "kind")
         known = policy or Policy.parse(str(fields["policy"]).encode())
         bodies = [_proven(one, known) for one in fields["entries"]]
-        events = [(decode(body).stream, event) for body in bodies for event in _events(body)]
+        events = [(decode(body).stream, event) for body in bodies for event in events_in(body)]
     except (Malformed, WireMalformed, KeyError, TypeError, ValueError) as error:
         raise NoticeRefused("malformed", str(error)) from error
     return _fold(events)
@@ -99,7 +82,7 @@ def _proven(value: Any, policy: Policy) -> bytes:
     return body
 
 
-def _events(body: bytes) -> list[Any]:
+def events_in(body: bytes) -> list[Any]:
     return [decode_event(name, version, fields) for name, version, fields in decode(body).events]
 
 

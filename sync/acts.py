@@ -1,40 +1,36 @@
 """A person's signed act (签名行为): words that a person can read, and a detached CAdES-BES signature over them.
 
 The words are plain text: the first line names the kind, the last one the digest of what the act is about. Domain separation
-is by that first line, so that no signature is taken for another kind.
+is by that first line, so that no signature is taken for another kind. A bid's manifest, its inner list and a trustee's release
+are signed alike, over canonical JSON that names its own kind.
 """
 
-import asyncio
 import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from asn1crypto import cms, tsp
-from asn1crypto import x509 as asn1
 from asn1crypto.algos import SignedDigestAlgorithm
 from cryptography.exceptions import InvalidSignature
-from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes, Signer
-from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from sync.anchors import Anchors
 from sync.certificate_form import CertRefused, read_certificate
 from sync.gm import sm3
 from sync.gm_asn1 import FamilyValidator
-from sync.person_certs import Judgement, judge
 from sync.revocation_rule import Purpose, Verdict
 from sync.signers import ActSigner
+
+if TYPE_CHECKING:
+    from sync.person_certs import Judgement
 
 HEAD = "洱海签名 erhai-act-v1"
 LOGIN_HEAD = "洱海登录 erhai-login-v1"  # so that no answer to a challenge is ever an act
 MAX_CMS = 65_536
 MAX_TEXT = 65_536
-_MECHANISM = {"rsa": "sha256_rsa", "ecdsa": "sha256_ecdsa", "ed25519": "ed25519", "sm2": "sm3_sm2"}
-# RFC 8419 asks SHA-512 beside Ed25519; GM/T 0010 asks SM3 beside SM2.
-_DIGEST = {"rsa": "sha256", "ecdsa": "sha256", "ed25519": "sha512", "sm2": "sm3"}
 _ACCEPTED = {
     "rsa": ({"sha256_rsa", "sha384_rsa", "sha512_rsa", "rsassa_pkcs1v15"}, {"sha256", "sha384", "sha512"}),
     "ecdsa": ({"sha256_ecdsa", "sha384_ecdsa", "sha512_ecdsa"}, {"sha256", "sha384", "sha512"}),
@@ -59,13 +55,27 @@ class ActRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A signature that holds; whose certificate it is has not been asked. `chain` came along."""
+
+    certificate: bytes
+    chain: tuple[bytes, ...]
+    claimed_ms: int  # what the signer's clock said; 0 where it said nothing
+
+    @property
+    def certificate_sha256(self) -> str:
+        """Return the digest by which manifests and appointments name the certificate, hex."""
+        return hashlib.sha256(self.certificate).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
     """A signature that counts, and how (有效签名). `person` is the account key of the holder."""
 
     person: str
     anchor: str
     certificate: str  # SHA-256, hex
-    state: Judgement
+    state: "Judgement"
     claimed_ms: int  # what the signer's clock said; 0 where it said nothing
 
 
@@ -90,32 +100,11 @@ def readable(text: bytes) -> bool:
     return whole and all(_LINE.fullmatch(line) for line in lines[:-1])
 
 
-class _CmsSigner(Signer):
-    def __init__(self, signer: ActSigner) -> None:
-        certificate = read_certificate(signer.certificate, "signer")
-        store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
-        store.register_multiple([asn1.Certificate.load(der) for der in signer.chain])
-        mechanism = SignedDigestAlgorithm({"algorithm": _MECHANISM[certificate.family]})
-        super().__init__(
-            signing_cert=certificate.parsed, cert_registry=store, signature_mechanism=mechanism, embed_roots=False
-        )
-        self.family = certificate.family
-        self._signer = signer
-
-    async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:  # noqa: ARG002
-        return self._signer.sign(data)
-
-
 def sign_act(text: bytes, signer: ActSigner, at: dt.datetime | None = None) -> bytes:
     """Return a detached CMS over the words, DER; `at` is the signer's clock, aware. Raises TokenFault, CertRefused, GmFault."""
-    cms_signer = _CmsSigner(signer)
-    attributes = PdfCMSSignedAttributes(signing_time=at)
-    signing = cms_signer.async_sign_general_data(
-        text, _DIGEST[cms_signer.family], detached=True, use_cades=True, signed_attr_settings=attributes
-    )
-    with ThreadPoolExecutor(1) as pool:  # pyHanko wants a loop to gather attributes, and this thread may have one
-        made = pool.submit(asyncio.run, signing).result()
-    return bytes(made.dump())
+    # Loaded with the first signature: a node verifies at each start and signs no act itself.
+    made: bytes = import_module("sync.act_making").cms_of(text, signer, at)
+    return made
 
 
 def _digest(algorithm: str, data: bytes) -> bytes:
@@ -210,6 +199,19 @@ def _check_own(value: tsp.SigningCertificateV2 | None, certificate: bytes) -> No
         raise ActRefused("attributes", "another signing certificate")
 
 
+def read_signature(text: bytes, cms_der: bytes) -> Signature:
+    """Check that a signature is one over exactly these bytes by the certificate in it. Raises ActRefused, GmFault."""
+    signed, info = _parts(cms_der)
+    try:
+        certificate, chain = _signer_certificate(signed, info)
+        claimed_ms = _check(text, info, certificate)
+    except CertRefused as refused:
+        raise ActRefused("certificate", str(refused)) from refused
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ActRefused("malformed", type(error).__name__) from error
+    return Signature(certificate=certificate, chain=tuple(chain), claimed_ms=claimed_ms)
+
+
 _GOES = {Verdict.YES, Verdict.BANNER, Verdict.PENDING, Verdict.SECOND_PERSON, Verdict.READ_ONLY}
 
 
@@ -228,13 +230,12 @@ def verify_act(
 
     What the verdict asks besides (a second person, a mark) is the caller's affair: see `state.verdict`.
     """
-    signed, info = _parts(cms_der)
+    found = read_signature(text, cms_der)
+    judge = import_module("sync.person_certs").judge  # two validators, which a bidder's tool does not load
     try:
-        certificate, chain = _signer_certificate(signed, info)
-        claimed_ms = _check(text, info, certificate)
-        state = judge(
-            certificate,
-            chain=chain,
+        state: Judgement = judge(
+            found.certificate,
+            chain=found.chain,
             anchors=trust,
             at_ms=at_ms,
             purpose=purpose,
@@ -253,5 +254,5 @@ def verify_act(
         anchor=state.anchor.sha256,
         certificate=state.certificate_sha256,
         state=state,
-        claimed_ms=claimed_ms,
+        claimed_ms=found.claimed_ms,
     )

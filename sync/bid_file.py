@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from sync import payload
-from sync.act_signer import MAX_SIGNATURE, ActSigner, SignatureRefused, verify_text
+from sync.acts import MAX_CMS, ActRefused, read_signature, sign_act
 from sync.bid_keys import deal, share_hash
 from sync.bid_manifest import MAX_MANIFEST, Bidder, Manifest, Terms
 from sync.bid_package import Package, Source, write_package
 from sync.envelope import MAX_ENVELOPE, seal_for
+from sync.signers import ActSigner
 from sync.tampered import Malformed
 
 CLIENT = "erhai-1"
@@ -36,7 +37,7 @@ _DOS_DATE = 1 << 5 | 1
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s2B5H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
-_MOST = {_MANIFEST: MAX_MANIFEST, _SIGNATURE: MAX_SIGNATURE, _PAYLOAD: MAX_PAYLOAD, _RECEIPT: 1024 * 1024}
+_MOST = {_MANIFEST: MAX_MANIFEST, _SIGNATURE: MAX_CMS, _PAYLOAD: MAX_PAYLOAD, _RECEIPT: 1024 * 1024}
 
 
 @dataclass(eq=False)
@@ -115,7 +116,7 @@ def seal_file(
             client_version=CLIENT,
         )
         archive.writestr(_member(_MANIFEST), bytes(manifest))
-        archive.writestr(_member(_SIGNATURE), who.signer.sign(bytes(manifest)))
+        archive.writestr(_member(_SIGNATURE), sign_act(bytes(manifest), who.signer))
     return manifest
 
 
@@ -148,10 +149,10 @@ class BidFile:
         self._judge_members()
         try:
             self.signature = self._read(_SIGNATURE)
-            self.certificate = verify_text(bytes(self.manifest), self.signature)
-        except SignatureRefused as error:
-            raise BidRefused("signature-wrong") from error
-        if hashlib.sha256(self.certificate).hexdigest() != self.manifest.bidder.cert_sha256:
+            self.signed = read_signature(bytes(self.manifest), self.signature)
+        except ActRefused as error:
+            raise BidRefused("signature-wrong", error.why) from error
+        if self.signed.certificate_sha256 != self.manifest.bidder.cert_sha256:
             raise BidRefused("other-signer")
         self.wraps = {stem: self._read(_wrap_name(stem)) for stem in self.manifest.wrap_hash}
         for stem, blob in self.wraps.items():

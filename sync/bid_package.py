@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from sync import jcs
-from sync.act_signer import MAX_SIGNATURE, ActSigner, SignatureRefused, verify_text
+from sync.acts import MAX_CMS, ActRefused, read_signature, sign_act
+from sync.signers import ActSigner
 from sync.tampered import Malformed
 
 CONTENT = "bid.json"
@@ -104,7 +105,7 @@ def write_package(take: Callable[[bytes], object], context: bytes, files: Sequen
             listed.append({"name": one.name, "bytes": size, "sha256": digest.hexdigest()})
         inner = jcs.encode({"v": 1, "context": context.decode("ascii"), "files": listed})
         archive.writestr(_member(_LIST), inner)
-        archive.writestr(_member(_SIGNATURE), signer.sign(inner))
+        archive.writestr(_member(_SIGNATURE), sign_act(inner, signer))
         central = sum(_CENTRAL + len(name.encode()) for name in (*names, _LIST, _SIGNATURE, _PADDING))
         bare = pipe.size + _LOCAL + len(_PADDING) + _DESCRIPTOR + central + _END
         with archive.open(_member(_PADDING), "w") as written:
@@ -150,12 +151,12 @@ class Package:
         if any(one.compress_type or one.flag_bits & 1 or one.file_size > size for one in members):
             raise Malformed("package", "holds a member that is not stored")
         listed = self._small(_LIST, 1024 * 1024)
-        signature = self._small(_SIGNATURE, MAX_SIGNATURE)
+        signature = self._small(_SIGNATURE, MAX_CMS)
         try:
-            signer = verify_text(listed, signature)
-        except SignatureRefused as error:
-            raise Malformed("inner signature", "does not hold") from error
-        if hashlib.sha256(signer).hexdigest() != cert_sha256:
+            signed = read_signature(listed, signature)
+        except ActRefused as error:
+            raise Malformed("inner signature", f"does not hold: {error.why}") from error
+        if signed.certificate_sha256 != cert_sha256:
             raise Malformed("inner signature", "is by another certificate than the manifest's")
         inner = jcs.decode(listed, "inner")
         if not isinstance(inner, dict) or set(inner) != {"v", "context", "files"} or inner["v"] != 1:

@@ -5,6 +5,7 @@ same log gives the same bytes. Read with suspicion: nothing is inflated, members
 directory and the members' own headers agree, and no more than one tile is in memory at a time.
 """
 
+import errno
 import io
 import struct
 import zipfile
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from sync.checkpoint import read
 from sync.members import bound_of, check_member
@@ -102,6 +103,36 @@ class _Member:
     crc: int
 
 
+class _Section(io.RawIOBase):
+    """A stretch of an open file as a file."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self._file, self._start, self._size, self._at = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        if self._at < 0:
+            raise OSError(errno.EINVAL, "before the start")
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._file.seek(self._start + self._at)
+        data = self._file.read(max(min(len(buffer), self._size - self._at), 0))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
 class ZipMembers:
     """The members of a bundle in an open file (members.Members). Opening it has judged the whole container."""
 
@@ -134,6 +165,11 @@ class ZipMembers:
             yield chunk
         if crc != member.crc:
             self._damaged.append(name)
+
+    def open(self, name: str) -> BinaryIO:
+        """Return a member as a file of its own, for a reader that seeks. Raises KeyError if there is none."""
+        member = self._members[name]
+        return io.BufferedReader(_Section(self._file, member.start, member.size), CHUNK)
 
     def damaged(self) -> str | None:
         """Return the first member read whose checksum in the ZIP is not that of its bytes."""

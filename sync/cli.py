@@ -116,14 +116,20 @@ def verify_command(bundle: Path, policy: Path | None, seen: Path | None, *, as_j
     1 不能读，或没有用 --policy 给出该日志的公钥。 A conflict.zip is judged too: 4 two histories proven, 0 the log's
     entries must tell, 1 unreadable or no key given.
     """
-    findings = _conflict(bundle, policy)
-    if findings is not None:
-        facts = {"kind": "conflict", "findings": [one.facts() for one in findings]}
-        click.echo(json.dumps(facts, ensure_ascii=False) if as_json else describe_conflict(findings, _english()))
-        sys.exit(_status(findings))
-    status, verdict = _verify(bundle, policy, seen)
-    click.echo(json.dumps(verdict.facts(), ensure_ascii=False) if as_json else describe(verdict, english=_english()))
+    end_with_conflict(bundle, policy, as_json=as_json)
+    status, verdict = verify_file(bundle, policy, seen)
+    click.echo(json.dumps(verdict.facts(), ensure_ascii=False) if as_json else describe(verdict, in_english=english()))
     sys.exit(status)
+
+
+def end_with_conflict(bundle: Path, policy: Path | None, *, as_json: bool) -> None:
+    """Where the file is a conflict.zip: say what it proves and end the process."""
+    findings = _conflict(bundle, policy)
+    if findings is None:
+        return
+    facts = {"kind": "conflict", "findings": [one.facts() for one in findings]}
+    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else describe_conflict(findings, english()))
+    sys.exit(_status(findings))
 
 
 def _conflict(path: Path, policy: Path | None) -> tuple[Finding, ...] | None:
@@ -146,9 +152,9 @@ def _status(findings: tuple[Finding, ...]) -> int:
     return EXIT_UNPARSABLE if outcomes & {Outcome.UNREADABLE, Outcome.NEEDS_KEY} else 0
 
 
-def describe_conflict(findings: tuple[Finding, ...], english: bool) -> str:
+def describe_conflict(findings: tuple[Finding, ...], in_english: bool) -> str:
     """Return the findings in words, two lines each."""
-    tongue = 1 if english else 0
+    tongue = 1 if in_english else 0
     lines = [("反证文件:同一日志先后签过的两份说法,逐项判断", "evidence kept against logs, each pair judged")[tongue]]
     for one in findings:
         sizes = f"{one.held_size}/{one.held_root[:16]}, {one.shown_size}/{one.shown_root[:16]}"
@@ -157,7 +163,7 @@ def describe_conflict(findings: tuple[Finding, ...], english: bool) -> str:
     return "\n".join(lines)
 
 
-def _verify(bundle: Path, policy: Path | None, seen: Path | None) -> tuple[int, Verdict]:
+def verify_file(bundle: Path, policy: Path | None, seen: Path | None) -> tuple[int, Verdict]:
     """Return exit status and verdict. A file of the verifier's own that cannot be read is unparsable input, not evidence."""
     trusted = None
     if policy is not None:
@@ -183,9 +189,9 @@ def _own_file(problem: Problem, path: Path, malformed: Malformed) -> Verdict:
     return verdict_of(Tampered(problem, expected=str(path), got=str(malformed)), "policy")
 
 
-def describe(verdict: Verdict, *, english: bool) -> str:
+def describe(verdict: Verdict, *, in_english: bool) -> str:
     """Return the verdict in words, several lines."""
-    tongue = 1 if english else 0
+    tongue = 1 if in_english else 0
     lines = [_TRUST[verdict.trust][tongue]]
     if verdict.problem is None:
         good = (
@@ -210,7 +216,7 @@ def describe(verdict: Verdict, *, english: bool) -> str:
     return "\n".join(lines)
 
 
-def _english() -> bool:
+def english() -> bool:
     """Tell whether the environment asks for English; Chinese otherwise."""
     return (os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG", "")).startswith("en")
 

@@ -1,4 +1,5 @@
-"""The bidder's half in a CMS envelope to the bidder's own certificate (RFC 5083 AuthEnvelopedData, AES-256-GCM).
+"""The bidder's half in a CMS envelope to the bidder's own certificate: RFC 5083 AuthEnvelopedData with AES-256-GCM, and for an SM2
+certificate the envelope of GM/T 0010 (`sync.gm_envelope`). The certificate decides, not the profile of the payload.
 
 RSA recipients: RSAES-OAEP with SHA-256 (RFC 3560). EC recipients: ephemeral-static ECDH, X9.63 KDF with SHA-256, AES-256 key
 wrap (RFC 5753). `openssl cms -decrypt` opens both. No authenticated attributes: OpenSSL 3.0 cannot read them; what the half
@@ -7,7 +8,7 @@ belongs to is in the manifest and in the payload's key and context. PKCS#1 v1.5 
 
 import os
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from asn1crypto import algos, cms, core, keys
 from asn1crypto import x509 as asn1_x509
@@ -17,6 +18,10 @@ from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+
+from sync.certificate_form import CertRefused, read_certificate
+from sync.gm import GmRefused, Sm2Key
+from sync.gm_envelope import GmEnvelope, is_gm, seal_gm
 
 _TYPE = "authenticated_enveloped_data"
 _ECDH_SHA256 = "1.3.132.1.11.1"  # dhSinglePass-stdDH-sha256kdf-scheme
@@ -66,13 +71,30 @@ class Holder(Protocol):
         """Return the ECDH secret with a peer's public key (DER)."""
         ...
 
+    def decrypt_sm2(self, blob: bytes) -> bytes:
+        """Return what a DER SM2Cipher holds; ValueError where it is none for this key."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FileHolder:
     """A software key."""
 
     certificate: bytes
-    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Sm2Key
+
+    @classmethod
+    def of(cls, certificate: bytes, pkcs8: bytes) -> Self:
+        """Take a certificate and its unencrypted PKCS 8 key, both DER. Raises ValueError for a key that opens nothing."""
+        try:
+            if read_certificate(certificate).family == "sm2":
+                return cls(certificate, Sm2Key.load(pkcs8))
+        except (CertRefused, GmRefused) as error:
+            raise ValueError("certificate and key") from error
+        private = serialization.load_der_private_key(pkcs8, None)
+        if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+            raise ValueError("an RSA, EC or SM2 key is needed")  # noqa: TRY004 - one error for whatever does not fit
+        return cls(certificate, private)
 
     def decrypt_oaep(self, blob: bytes) -> bytes:
         """See Holder."""
@@ -87,12 +109,26 @@ class FileHolder:
             raise ValueError("no EC key")  # noqa: TRY004 - one error for whatever does not fit
         return self.private.exchange(ec.ECDH(), peer)
 
+    def decrypt_sm2(self, blob: bytes) -> bytes:
+        """See Holder."""
+        if not isinstance(self.private, Sm2Key):
+            raise ValueError("no SM2 key")  # noqa: TRY004 - one error for whatever does not fit
+        try:
+            return self.private.decrypt(blob)
+        except GmRefused as error:
+            raise ValueError("SM2 ciphertext") from error
+
 
 def seal_for(certificate: bytes, secret: bytes) -> bytes:
-    """Return the DER envelope of `secret` to the holder of `certificate` (DER, RSA >= 2048 or EC). Raises EnvelopeRefused."""
+    """Return the DER envelope of `secret` to the holder of `certificate` (DER, RSA >= 2048, EC or SM2).
+
+    Raises EnvelopeRefused; GmFault where this machine has no SM2.
+    """
     try:
+        if read_certificate(certificate).family == "sm2":
+            return seal_gm(certificate, secret)
         public = x509.load_der_x509_certificate(certificate).public_key()
-    except ValueError as error:
+    except (CertRefused, GmRefused, ValueError) as error:
         raise EnvelopeRefused("unusable-certificate") from error
     rid = {"issuer": _of(certificate).issuer, "serial_number": _of(certificate).serial_number}
     content_key, nonce = AESGCM.generate_key(256), os.urandom(12)
@@ -125,6 +161,8 @@ def open_for(holder: Holder, envelope: bytes) -> bytes:
     """Return the secret that an envelope holds for `holder`. Raises EnvelopeRefused."""
     if len(envelope) > MAX_ENVELOPE:
         raise EnvelopeRefused("not-an-envelope")
+    if is_gm(envelope):
+        return _open_gm(holder, envelope)
     try:
         info = cms.ContentInfo.load(envelope, strict=True)
         if info["content_type"].native != _TYPE:
@@ -142,6 +180,20 @@ def open_for(holder: Holder, envelope: bytes) -> bytes:
     try:
         return AESGCM(_content_key(holder, recipients)).decrypt(nonce, sealed, None)
     except (InvalidTag, ValueError, TypeError, KeyError, keywrap.InvalidUnwrap) as error:
+        raise EnvelopeRefused("changed") from error
+
+
+def _open_gm(holder: Holder, envelope: bytes) -> bytes:
+    try:
+        read = GmEnvelope(envelope)
+        wrapped = read.wrapped_key(holder.certificate)
+    except ValueError as error:
+        raise EnvelopeRefused("not-an-envelope") from error
+    if wrapped is None:
+        raise EnvelopeRefused("not-a-recipient")
+    try:
+        return read.open(holder.decrypt_sm2(wrapped))
+    except ValueError as error:
         raise EnvelopeRefused("changed") from error
 
 

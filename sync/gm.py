@@ -336,5 +336,5 @@ def _open_sm4(tag: str) -> bytes:
     plain = decryptor.update(bytes.fromhex(_SM4_CIPHER))
     try:
         return plain + decryptor.finalize()
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: an older error of this thread still lay in OpenSSL's queue
         return b""

@@ -2,8 +2,11 @@
 
 import datetime as dt
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from asn1crypto import algos, core, crl, ocsp, x509
@@ -11,9 +14,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from node.person_trust import PersonTrust
 from sync import gm_asn1  # noqa: F401 - registers SM2
-from sync.anchors import Anchor, Anchors
+from sync.anchors import Anchor, Anchors, sign_manifest
 from sync.gm import generate_sm2
+from sync.note import Signer
 from sync.revocation_rule import DAY_MS, Purpose
 
 FAMILIES = ("rsa", "ecdsa", "ed25519", "sm2")
@@ -347,3 +352,33 @@ def anchors_of(*anchors: Anchor, **changes: Any) -> Anchors:
         "text": "",
     }
     return Anchors(**{**fields, **changes})
+
+
+def take_trust(held: Path, offered: Path, keys: Sequence[Signer], crls: Mapping[str, Sequence[bytes] | None]) -> None:
+    """Put the vendors of these families in force at a node's folder, with these CRLs; None: fresh ones."""
+    for family in crls:
+        root = vendor(family).root.der
+        place = offered / hashlib.sha256(root).hexdigest()
+        place.mkdir(parents=True)
+        (place / "anchor.der").write_bytes(root)
+        table = {
+            "name": f"{family} 试验根",
+            "vendor": "试验厂商",
+            "purposes": ["login", "submit", "open", "sign"],
+            "profile": "gmt-0015",
+            "vouches": ["person-id"],
+            "from_ms": NOW_MS - 100 * DAY_MS,
+            "until_ms": NOW_MS + 100 * DAY_MS,
+        }
+        rows = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in table.items())
+        (place / "anchor.toml").write_text("".join(rows), encoding="utf-8")
+    sign_manifest(
+        offered, version=1, issued_ms=NOW_MS - 30 * DAY_MS, expires_ms=NOW_MS + 90 * DAY_MS, keys=tuple(keys)[:2]
+    )
+    trust = PersonTrust(held, tuple(one.vkey for one in keys))
+    assert trust.take(offered, NOW_MS)
+    (held / "issuers").mkdir()
+    for family, lists in crls.items():
+        (held / "issuers" / f"{family}.der").write_bytes(vendor(family).ca.der)
+        for der in vendor(family).crls() if lists is None else lists:
+            assert trust.take_crl(der, NOW_MS)

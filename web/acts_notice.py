@@ -1,5 +1,7 @@
 """What the desk does before the opening (发标与投标登记): filing, documents, notice, participation, bonds, withdrawal."""
 
+import base64
+import hashlib
 import json
 from typing import Any
 
@@ -11,7 +13,9 @@ from node.domain.values import Actor
 from node.domain.wire import WireMalformed, from_plain, to_plain
 from node.identities import BidderIdentity, BondIdentity
 from node.node import Node
+from node.opening_desk import appoint_trustees
 from node.receipts import Receipt
+from sync.certificate_form import CertRefused, read_certificate
 from web import words
 from web.desk_act import REASON, TEXT, Act, before_opening, choices_of, digest, fixed, plain
 from web.forms import Field, FieldErrors
@@ -45,18 +49,30 @@ def _no_float(text: str) -> Any:
     raise ValueError(f"数量请写成文本或整数，不能写成 {text}")
 
 
-def trustees_of(text: str) -> tuple[trustees.LotTrustee, ...]:
-    """Return the trustees that lines of text describe: 人员号,单位,角色,公钥,证书摘要. Raises FieldErrors naming the line."""
+def trustees_of(text: str) -> tuple[tuple[trustees.LotTrustee, bytes], ...]:
+    """Return the trustees that lines of text describe, each with its certificate (DER): 人员号,单位,角色,公钥,证书.
+
+    Raises FieldErrors naming the line.
+    """
     found = []
     for number, line in enumerate((row for row in text.splitlines() if row.strip()), start=1):
         parts = [part.strip() for part in line.replace("，", ",").replace("\t", ",").split(",")]
         try:
             person, body, role, key, cert = parts
-            found.append(trustees.LotTrustee(person, body, role, bytes.fromhex(key), bytes.fromhex(cert)))
-        except ValueError:
-            sentence = f"第 {number} 行须有五项，用逗号分开：人员号、单位、角色、公钥、证书摘要（后两项为十六进制）"
+            der = read_certificate(base64.b64decode(cert, validate=True), person).der
+            holder = trustees.LotTrustee(person, body, role, bytes.fromhex(key), hashlib.sha256(der).digest())
+            found.append((holder, der))
+        except (ValueError, CertRefused):
+            sentence = f"第 {number} 行须有五项，用逗号分开：人员号、单位、角色、公钥（十六进制）、证书（base64）"
             raise FieldErrors({"trustees": sentence}) from None
     return tuple(found)
+
+
+async def _trustees(node: Node, lot: LotState, values: dict[str, Any], command_id: bytes, actor: Actor) -> Receipt:
+    rows = trustees_of(values["trustees"])
+    holders, certificates = tuple(holder for holder, _ in rows), tuple(der for _, der in rows)
+    command = trustees.AppointTrustees(values["seal"], values["mode"], values["t"], holders, values["rescue"])
+    return await appoint_trustees(node, lot.lot_code, command, certificates, command_id=command_id, actor=actor)
 
 
 async def _participation(node: Node, lot: LotState, values: dict[str, Any], command_id: bytes, actor: Actor) -> Receipt:
@@ -147,17 +163,13 @@ NOTICE_ACTS: tuple[Act, ...] = (
                 "trustees",
                 "保管人",
                 "area",
-                longest=8_000,
-                hint="每行一人：人员号,单位,角色(tenderer/supervisor/operator/witness/prefecture),公钥,证书摘要",
+                longest=80_000,
+                hint="每行一人：人员号,单位,角色(tenderer/supervisor/operator/witness/prefecture),公钥,证书（后两项由保管人工具显示）",
             ),
             Field("rescue", "补救方案（写入公告）", "area", required=False, longest=2_000),
         ),
         lambda lot: lot.notice.documents is not None and lot.notice.published is None,
-        plain(
-            lambda _lot, v, _a: trustees.AppointTrustees(
-                v["seal"], v["mode"], v["t"], trustees_of(v["trustees"]), v["rescue"]
-            )
-        ),
+        _trustees,
         note="保管人须来自不同单位，随公告公布；公告发出后不能更改。",
     ),
     Act(

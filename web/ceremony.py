@@ -12,7 +12,7 @@ from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.domain.values import Role
 from node.node import Node
-from node.notice_file import write_notice
+from node.notice_export import write_notice
 from node.opening_desk import ceremony_request, give_half, release_shares
 from node.receipts import Receipt
 from node.successions import known_successions

@@ -36,6 +36,7 @@ from web.uploads import receive_file
 routes = RouteTableDef()
 DESK = (Role.TENDERER, Role.AGENCY, Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS)
 desk_only = for_roles(*DESK, Role.TECHNICIAN)
+PROFILE = "works-2"  # the newest version of the procedure: every new lot runs by it
 BID_MOST = 200 * 1024 * 1024
 
 _REGISTER = (
@@ -152,7 +153,7 @@ async def register(request: Request) -> Response:
         form.errors = wrong.errors
         return _form(request, form, "入场登记", status=422)
     estimate = v.pop("estimate")
-    command = project.RegisterLot(**v, profile_id="works", estimate_fen=estimate)
+    command = project.RegisterLot(**v, profile_id=PROFILE, estimate_fen=estimate)
     lines, about = filled(fields, data)
     stream, actor = lot_stream(command.lot_code), signed_in(request).actor
     return await conclude(
@@ -198,6 +199,7 @@ async def lot(request: Request) -> Response:
         contested=(await node.read(lambda db: custody_view.chain(db, lot_stream(state.lot_code)))).contested,
         acts=offered,
         ceremony=ceremony_page(state, profile),
+        asks_certificates=bool(node.settings.anchor_vkeys),
         may_take_pieces=role in DUTIES[ReleaseShares],
         may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
         signed=await node.read(lambda db: signed_view.of_lot(db, state.lot_code)),

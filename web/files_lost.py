@@ -10,6 +10,7 @@ from node.domain.lot import LotState
 from node.domain.opening import OpenBid
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
+from node.domain.unsealing import GiveUpFile
 from node.node import Node
 from node.receipts import Receipt
 from web.binding import Binding, conclude, filled, foot_of
@@ -25,7 +26,7 @@ routes = RouteTableDef()
 _FIELDS = (REASON, *SECOND)
 _NOTE = (
     "只有各处都没有这份文件时才办理：先接通邻机和上级，查看移动存储。办理后按平台原因记为未解密，视为撤回投标文件，"
-    "不能更改；两人的人员号和理由写入异常记录。"
+    "不能更改；两人的人员号和理由写入异常记录。由保管人保管密钥的标段，办理后解密仪式可以开始；仪式开始前文件取回的，照常解密。"
 )
 _BUTTON = "确认无法取回"
 
@@ -37,7 +38,7 @@ def _form(request: Request, state: LotState, form: FormState, status: int = 200)
         status=status,
         title_prefix="错误：" if form.errors else "",
         form=form,
-        title=f"文件无法取回：{state.opening.next_to_open}",
+        title=f"文件无法取回：{request.app[NODE].attachments.next_away(state)}",
         back=f"/desk/lots/{state.lot_code}",
         note=_NOTE,
     )
@@ -83,16 +84,20 @@ async def lost(request: Request) -> Response:
     text = f"投标文件 {ref} 各处均无法取回，第二人 {role_and_no(second)}：{values['reason']}"
     said = RecordIncident("other", text, node.clock.now().at_ms, (state.lot_code,))
     before = hashlib.sha256(b"erhai-file-lost-v1\n" + command_id).digest()[:16]
+    gives_up = state.terms.appointed is not None
 
     async def do() -> Receipt:
         await node.submit(f"room/{node.settings.node}", said, command_id=before, actor=actor)
-        return await node.open_bid(state.lot_code, ref, command_id=command_id, actor=actor, lost=True)
+        if not gives_up:
+            return await node.open_bid(state.lot_code, ref, command_id=command_id, actor=actor, lost=True)
+        command = GiveUpFile(ref, role_and_no(second), values["reason"])
+        return await node.submit(lot_stream(state.lot_code), command, command_id=command_id, actor=actor)
 
     lines, about = filled(fields, data)
     return await conclude(
         request,
         Binding(
-            command=RecordIncident,
+            command=GiveUpFile if gives_up else RecordIncident,
             binds=True,
             title="文件无法取回",
             stream=lot_stream(state.lot_code),

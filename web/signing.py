@@ -19,7 +19,7 @@ from node.person_trust import PersonTrust
 from node.signatures import Signature
 from sync.acts import ActRefused, act_text
 from sync.anchors import AnchorsRefused
-from sync.gm import GmFault, self_test
+from sync.gm import GmFault
 from sync.revocation_rule import Purpose, Verdict
 from web.keys import NODE, SIGNING
 from web.pending import PendingAct, SeatDesk, Stage, station_of
@@ -63,14 +63,7 @@ class Signing:
     def of(cls, node: Node) -> "Signing | None":
         """Return it where the settings name the prefecture's keys. Raises Malformed."""
         trust = PersonTrust.of(node.settings)
-        if trust is None:
-            return None
-        try:
-            self_test()
-        except GmFault as fault:
-            trust.without_sm2 = True
-            logger.error("%s: certificates of SM2 vendors are not accepted here", fault)  # noqa: TRY400 - one line for people
-        return cls(trust)
+        return None if trust is None else cls(trust)
 
     async def check(
         self, node: Node, person: Person, text: bytes, cms: bytes, purpose: Purpose

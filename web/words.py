@@ -65,6 +65,12 @@ TRUSTEE_ROLES = {
     "witness": "见证",
     "prefecture": "州级平台",
 }
+STANDINGS = {
+    "": "未判断",
+    "fresh": "有效",
+    "grace": "有效，吊销名单已过期（宽限内）",
+    "unknown": "吊销状态未知，待复核",
+}
 BLAMES = {
     "wrong-share": "释放的份额不是投标人承诺的份额",
     "false-complaint": "声称份额不能用，经核对份额完好",
@@ -156,6 +162,8 @@ EVENTS = {
     "unsealing.half-given": "投标人完成解密",
     "unsealing.seal-broken": "开启密钥公布",
     "unsealing.bid-blamed": "解密责任记录",
+    "unsealing.file-given-up": "确认文件无法取回",
+    "judged.signer-judged": "签名证书判定",
     "objection.objection-raised": "提出异议",
     "objection.objection-answered": "答复异议",
     "panel.committee-formed": "组建评标委员会",

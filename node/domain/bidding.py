@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from node.domain.calendar import moment_text
 from node.domain.guards import require_digest, require_one_of, require_text
+from node.domain.judged import BID, Judged, events_of
 from node.domain.periods import end_ms
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
@@ -21,6 +22,7 @@ class SubmitBid:
     sha256: bytes
     size: int
     received_by: str  # portal | desk
+    judged: tuple[Judged, ...] = ()  # the bidder's certificate, where the node has anchors
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def evolve(state: BiddingState, event: object, recorded: Recorded) -> BiddingSta
             return state
 
 
-def _submit(lot: "LotState", command: SubmitBid, asked: Asked) -> tuple[BidReceived]:
+def _submit(lot: "LotState", command: SubmitBid, asked: Asked) -> tuple[object, ...]:
     _known(lot, command.ref)
     # At exactly the deadline it is too late: the deadline is the moment of opening (ZB 34, ZBT 36). What has begun is not
     # undone by a clock that is set back.
@@ -154,7 +156,8 @@ def _submit(lot: "LotState", command: SubmitBid, asked: Asked) -> tuple[BidRecei
     if held is not None and not held.withdrawn and held.sha256 == command.sha256:
         raise Refused("bid-held-already", rule="replacement-differs", value=command.sha256.hex())
     version = held.version + 1 if held else 1
-    return (BidReceived(command.ref, version, command.sha256, command.size, command.received_by),)
+    received = BidReceived(command.ref, version, command.sha256, command.size, command.received_by)
+    return (received, *events_of(BID, command.judged, (command.ref,)))
 
 
 def _withdraw(lot: "LotState", command: WithdrawBid, asked: Asked) -> tuple[BidWithdrawn]:

@@ -19,6 +19,7 @@ from node.domain import (
     project,
     sheet,
     trustees,
+    unsealing,
 )
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
@@ -55,6 +56,7 @@ BINDING: frozenset[type] = frozenset(
         drawn.FreezeExperts,
         drawn.CancelDraw,
         incident.RelaxWitness,
+        unsealing.GiveUpFile,
         *custody.COMMANDS,
         *custody.TAIL_COMMANDS,
     }

@@ -15,6 +15,7 @@ from node.domain import (
     custody,
     evaluation,
     failures,
+    judged,
     notice,
     objection,
     opening,
@@ -30,6 +31,7 @@ from node.domain.bond import BondState
 from node.domain.custody import CustodyState
 from node.domain.duties import allow
 from node.domain.evaluation import EvaluationState
+from node.domain.judged import JudgedState
 from node.domain.notice import NoticeState
 from node.domain.objection import ObjectionState
 from node.domain.opening import OpeningState
@@ -53,6 +55,7 @@ class LotState:
     objections: ObjectionState = field(default_factory=ObjectionState)
     opening: OpeningState = field(default_factory=OpeningState)
     ceremony: CeremonyState = field(default_factory=CeremonyState)
+    judged: JudgedState = field(default_factory=JudgedState)
     panel: PanelState = field(default_factory=PanelState)
     evaluation: EvaluationState = field(default_factory=EvaluationState)
     award: AwardState = field(default_factory=AwardState)
@@ -104,6 +107,7 @@ _MODULES: tuple[tuple[str, ModuleType], ...] = (
     ("objections", objection),
     ("opening", opening),
     ("ceremony", unsealing),
+    ("judged", judged),
     ("panel", panel),
     ("evaluation", evaluation),
     ("award", award),
@@ -206,7 +210,7 @@ def evolve(lot: LotState, event: object, recorded: Recorded) -> LotState:
             # Whoever sat at the dead node goes on at a seat of the other; the key was wrapped to both.
             after = replace(after, panel=panel.reseat(after.panel, dead, node))
         case notice.NoticeWithdrawn():
-            after = replace(after, bonds=BondState(), bidding=BiddingState(), terms=SealTerms())
+            after = replace(after, bonds=BondState(), bidding=BiddingState(), terms=SealTerms(), judged=JudgedState())
         case project.Resumed(new_committee=True):
             retired = (*lot.retired_members, *lot.panel.replaced, *(member.no for member in lot.panel.members))
             after = replace(after, panel=PanelState(), evaluation=EvaluationState(), retired_members=retired)

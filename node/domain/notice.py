@@ -312,6 +312,9 @@ def _publish(lot: "LotState", command: PublishNotice, asked: Asked) -> tuple[Not
         raise Refused("not-filed", rule="filed-before-notice", value=lot.project.filing, cites=("ZBT 7",))
     if state.documents is None:
         raise Refused("no-documents", rule="documents-before-notice", cites=("ZB 19",))
+    needed = profile.newer("trustees-required")
+    if needed is not None and needed.value and lot.terms.appointed is None:
+        raise breach(needed, "trustees-not-appointed", value=0, limit=profile.number("trustees-min"))
     require_text(text=command.text, opening_place=command.opening_place)
     _same_text_on_every_medium(command)
     if lot.registered.method == "invited":

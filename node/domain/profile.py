@@ -59,7 +59,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A whole procedure. `sha256` is of the file's bytes, so an entry can name exactly the text it was judged by."""
+    """A whole procedure. `sha256` is of the text it was read from, so an entry can name exactly what it was judged by."""
 
     id: str
     version: int
@@ -71,6 +71,10 @@ class Profile:
     def rule(self, rule_id: str) -> Rule:
         """Return a rule; KeyError for an id that this profile lacks is a programming error, caught by a test."""
         return self.rules[rule_id]
+
+    def newer(self, rule_id: str) -> Rule | None:
+        """Return a rule that older versions of this profile do not have; None there: what it asks is not asked."""
+        return self.rules.get(rule_id)
 
     def number(self, rule_id: str) -> int:
         """Return a rule's whole number (days, counts, fen)."""

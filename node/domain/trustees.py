@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.domain.guards import breach, require_digest, require_distinct, require_one_of, require_text
+from node.domain.judged import APPOINTMENT, Judged, events_of
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
 
@@ -35,6 +36,7 @@ class AppointTrustees:
     t: int
     trustees: tuple[LotTrustee, ...]
     rescue: str = ""  # the words of the notice about bids that do not open (补救方案, 20号令 31)
+    judged: tuple[Judged, ...] = ()  # the trustees' certificates, where the node has anchors
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def evolve(state: SealTerms, event: object, recorded: Recorded) -> SealTerms:  #
     return SealTerms(event) if isinstance(event, TrusteesAppointed) else state
 
 
-def _appoint(lot: "LotState", command: AppointTrustees, asked: Asked) -> tuple[TrusteesAppointed]:
+def _appoint(lot: "LotState", command: AppointTrustees, asked: Asked) -> tuple[object, ...]:
     if lot.notice.published is not None:
         raise Refused("notice-is-out", rule="trustees-before-notice", cites=("ZBT 15",))
     require_one_of(command.seal, SEALS, "seal")
@@ -97,7 +99,8 @@ def _appoint(lot: "LotState", command: AppointTrustees, asked: Asked) -> tuple[T
     require_distinct(tuple(one.cert_sha256.hex() for one in command.trustees), "cert_sha256")
     if command.mode == "or":
         require_text(rescue=command.rescue)
-    return (TrusteesAppointed(command.seal, command.mode, command.t, command.trustees, command.rescue),)
+    appointed = TrusteesAppointed(command.seal, command.mode, command.t, command.trustees, command.rescue)
+    return (appointed, *events_of(APPOINTMENT, command.judged, map(str, range(1, count + 1))))
 
 
 COMMANDS: tuple[type, ...] = (AppointTrustees,)

@@ -10,7 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from node.domain.calendar import moment_text
-from node.domain.guards import require_digest
+from node.domain.guards import require_digest, require_second, require_short, require_text
+from node.domain.judged import RELEASE, Judged, events_of
 from node.domain.profile import Profile
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Recorded
@@ -58,6 +59,7 @@ class ReleaseShares:
     file_sha256: bytes
     wrong: tuple[str, ...] = ()
     complaints: tuple[str, ...] = ()
+    judged: tuple[Judged, ...] = ()  # the trustee's certificate, where the node has anchors
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,24 @@ class BidBlamed:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUpFile:
+    """Two persons have looked everywhere: nobody has this receipted file any more. `second` is role:person."""
+
+    ref: str
+    second: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileGivenUp:
+    """The ceremony may begin without this file (文件无法取回). Should it come back before, it is opened like the others."""
+
+    ref: str
+    second: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CeremonyState:
     """How far the breaking of the seals has come."""
 
@@ -120,6 +140,7 @@ class CeremonyState:
     halves: tuple[HalfGiven, ...] = ()  # the newest of each bidder
     broken: tuple[SealBroken, ...] = ()
     blamed: tuple[BidBlamed, ...] = ()
+    given_up: tuple[str, ...] = ()  # refs of receipted files that nobody has any more
 
     @property
     def released_by(self) -> tuple[int, ...]:
@@ -171,6 +192,11 @@ def phase(lot: "LotState") -> str:
     return "decrypting" if released(lot) else "releasing"
 
 
+def tried(lot: "LotState") -> tuple[str, ...]:
+    """Return the bids whose seal was tried, whatever came of it."""
+    return (*lot.opening.opened_refs, *(one.ref for one in lot.opening.failed))
+
+
 def require_ready(lot: "LotState", ref: str, asked: Asked) -> None:
     """Refuse to try a seal while its pieces may still come. Raises Refused."""
     terms = lot.terms.appointed
@@ -203,6 +229,8 @@ def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]
             return _release(lot, command)
         case GiveHalf():
             return _half(lot, command, asked)
+        case GiveUpFile():
+            return _give_up(lot, command, asked)
         case _:
             raise NotOffered("lot/", type(command).__name__)
 
@@ -211,7 +239,9 @@ def evolve(state: CeremonyState, event: object, recorded: Recorded) -> CeremonyS
     """Return the state after one of the ceremony's events."""
     match event:
         case CeremonyBegun():
-            return CeremonyState(event, recorded.at_ms, broken=state.broken, blamed=state.blamed)
+            return CeremonyState(
+                event, recorded.at_ms, broken=state.broken, blamed=state.blamed, given_up=state.given_up
+            )
         case SharesReleased():
             return replace(
                 state, released=(*state.released, event), released_at_ms=(*state.released_at_ms, recorded.at_ms)
@@ -223,6 +253,8 @@ def evolve(state: CeremonyState, event: object, recorded: Recorded) -> CeremonyS
             return replace(state, broken=(*state.broken, event))
         case BidBlamed():
             return replace(state, blamed=(*state.blamed, event))
+        case FileGivenUp(ref=ref):
+            return replace(state, given_up=(*state.given_up, ref))
         case _:
             return state
 
@@ -258,7 +290,7 @@ def _of_this_ceremony(lot: "LotState", number: int, set_sha256: bytes) -> None:
         )
 
 
-def _release(lot: "LotState", command: ReleaseShares) -> tuple[SharesReleased]:
+def _release(lot: "LotState", command: ReleaseShares) -> tuple[object, ...]:
     _of_this_ceremony(lot, command.ceremony, command.set_sha256)
     terms = lot.terms.appointed
     count = len(terms.trustees) if terms is not None else 0
@@ -276,6 +308,7 @@ def _release(lot: "LotState", command: ReleaseShares) -> tuple[SharesReleased]:
             command.wrong,
             command.complaints,
         ),
+        *events_of(RELEASE, command.judged, (str(command.trustee),)),
     )
 
 
@@ -293,12 +326,28 @@ def _half(lot: "LotState", command: GiveHalf, asked: Asked) -> tuple[HalfGiven]:
         raise Refused(
             "half-late", rule=rule.id, value=moment_text(asked.at_ms), limit=moment_text(until_ms), cites=rule.cites
         )
-    tried = (*lot.opening.opened_refs, *(one.ref for one in lot.opening.failed))
-    if command.ref in tried:
+    if command.ref in tried(lot):
         raise Refused("seal-tried-already", rule="opened-once", value=command.ref)
     require_digest(file_sha256=command.file_sha256)
     return (HalfGiven(command.ceremony, command.ref, command.file_sha256),)
 
 
-COMMANDS: tuple[type, ...] = (BeginCeremony, ReleaseShares, GiveHalf)
-EVENTS: tuple[type, ...] = (CeremonyBegun, SharesReleased, HalfGiven, SealBroken, BidBlamed)
+def _give_up(lot: "LotState", command: GiveUpFile, asked: Asked) -> tuple[FileGivenUp]:
+    if lot.terms.appointed is None:
+        raise Refused("no-trustees", rule="ceremony-needs-trustees")
+    if not lot.opening.started:
+        raise Refused("not-opened", rule="started-first", cites=("ZB 34",))
+    if command.ref not in lot.opening.refs:
+        raise Refused("unknown-bid", rule="opened-bids-were-received", value=command.ref)
+    if command.ref in tried(lot):
+        raise Refused("seal-tried-already", rule="opened-once", value=command.ref)
+    if command.ref in lot.ceremony.given_up:
+        raise Refused("file-given-up-already", rule="given-up-once", value=command.ref)
+    require_text(reason=command.reason)
+    require_short(reason=command.reason)
+    require_second(asked, command.second)
+    return (FileGivenUp(command.ref, command.second, command.reason),)
+
+
+COMMANDS: tuple[type, ...] = (BeginCeremony, ReleaseShares, GiveHalf, GiveUpFile)
+EVENTS: tuple[type, ...] = (CeremonyBegun, SharesReleased, HalfGiven, SealBroken, BidBlamed, FileGivenUp)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from node.domain import unsealing
+from node.domain.judged import APPOINTMENT, BID, RELEASE
 from node.domain.lot import LotState
 from node.domain.profile import Profile
 
@@ -17,6 +18,7 @@ class TrusteeRow:
     role: str
     released: bool
     faults: tuple[str, ...]
+    standing: str  # of the certificate, newest judgement: fresh | grace | unknown; "" where nobody judged it
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class BidRow:
     half: bool
     state: str  # sealed | opened | failed
     blames: tuple[tuple[str, str], ...]
+    standing: str  # of the bidder's certificate at receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ def ceremony_page(lot: LotState, profile: Profile) -> CeremonyPage | None:
                 one.role,
                 no in by,
                 (*by[no].wrong, *by[no].complaints) if no in by else (),
+                lot.judged.standing(RELEASE, str(no)) or lot.judged.standing(APPOINTMENT, str(no)),
             )
             for no, one in enumerate(terms.trustees, 1)
         ),
@@ -77,4 +81,4 @@ def _bid(lot: LotState, ref: str) -> BidRow:
     failed = any(one.ref == ref for one in lot.opening.failed)
     state = "opened" if ref in lot.opening.opened_refs else "failed" if failed else "sealed"
     blames = tuple((one.party, one.why) for one in lot.ceremony.blamed if one.ref == ref)
-    return BidRow(ref, lot.ceremony.half_of(ref) is not None, state, blames)
+    return BidRow(ref, lot.ceremony.half_of(ref) is not None, state, blames, lot.judged.standing(BID, ref))

@@ -188,7 +188,7 @@ def _play(day: Day, browser: Browser, *, javascript: bool) -> None:
         operator.hand_in("release", day.seals.release(request, role))
     for company, ref in zip(cast.BIDDERS, day.refs, strict=True):
         if company.fate != cast.UNDECRYPTED:
-            operator.hand_in("half", day.seals.half(request, ref))
+            operator.hand_in("half", day.seals.half(request, company, ref))
     day.at("2026-03-25 10:02")
     for _ in day.refs:
         operator.send(f"{LOT}/open-next", f"{LOT}/open-next")

@@ -184,3 +184,13 @@ def test_sm3_is_what_cryptography_has():
         other = hashes.Hash(hashes.SM3())
         other.update(data)
         assert sm3(data) == other.finalize()
+
+
+def test_the_self_test_passes_where_an_older_error_still_lies_in_openssls_queue():
+    from OpenSSL import crypto
+
+    crypto._lib.ERR_put_error(13, 0, 168, b"older", 1)
+    try:
+        self_test()
+    finally:
+        crypto._lib.ERR_clear_error()

@@ -1,23 +1,26 @@
 """Bidders and trustees with software keys, and bids that they seal: what the tests of sealed bids share."""
 
+import base64
 import datetime as dt
 import hashlib
 import io
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from sync.act_signer import FileSigner
 from sync.bid_file import BidFile, Identity, seal_file
 from sync.bid_manifest import Terms, Trustee
 from sync.bid_package import Source
 from sync.envelope import FileHolder, open_for
+from sync.signers import SoftwareSigner
 from sync.wrap import unwrap_share
+from tests.person_lab import Key, Spec, issue, vendor
 
 ROLES = ("tenderer", "supervisor", "operator", "witness", "prefecture")
 TRUSTEES = tuple(X25519PrivateKey.from_private_bytes(bytes([i]) * 32) for i in range(1, 6))
@@ -43,18 +46,18 @@ class Party:
     """A bidder's certificate and key."""
 
     certificate: bytes
-    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | None  # None: SM2
     pkcs8: bytes
     ref: str = "P-AAAA11"
+    chain: tuple[bytes, ...] = ()
 
     @property
     def identity(self) -> Identity:
-        return Identity(self.ref, "lab", FileSigner(self.certificate, self.pkcs8), self.certificate)
+        return Identity(self.ref, "lab", SoftwareSigner(self.certificate, self.pkcs8, self.chain), self.certificate)
 
     @property
     def holder(self) -> FileHolder:
-        assert not isinstance(self.private, ed25519.Ed25519PrivateKey)
-        return FileHolder(self.certificate, self.private)
+        return FileHolder.of(self.certificate, self.pkcs8)
 
     def named(self, ref: str) -> "Party":
         return replace(self, ref=ref)
@@ -62,6 +65,10 @@ class Party:
 
 @cache
 def party(name: str, kind: str = "ec") -> Party:
+    """Return a bidder whose certificate is signed by its own key; kind is ec, rsa, ed25519 or sm2."""
+    if kind == "sm2":
+        own = Key("sm2")
+        return Party(issue(Spec(subject=name, serial=int.from_bytes(name.encode()[:8])), own).der, None, own.pkcs8)
     private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey = {
         "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
         "rsa": lambda: rsa.generate_private_key(65537, 2048),
@@ -85,6 +92,19 @@ def party(name: str, kind: str = "ec") -> Party:
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
     )
+
+
+def vendor_party(family: str, **changes: Any) -> Party:
+    """Return somebody whose one certificate, for signing and opening, is of the laboratory's vendor of a family."""
+    own = vendor(family)
+    usage = ("digital_signature", "non_repudiation", "key_encipherment")
+    made = issue(Spec(**{"usage": usage, **changes}), Key(family), own.ca)
+    return Party(made.der, None, made.key.pkcs8, chain=(own.ca.der,))
+
+
+def pem(kind: str, der: bytes) -> bytes:
+    """Return DER as PEM."""
+    return f"-----BEGIN {kind}-----\n{base64.encodebytes(der).decode()}-----END {kind}-----\n".encode()
 
 
 def sources(*bodies: bytes) -> tuple[Source, ...]:

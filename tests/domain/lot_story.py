@@ -13,6 +13,7 @@ from node.profiles_loader import PROFILES, load_profiles
 
 CHINA = timezone(timedelta(hours=8))
 WORKS = next(profile for profile in load_profiles() if profile.id == "works")
+WORKS_2 = next(profile for profile in load_profiles() if profile.id == "works-2")
 YEAR_2026 = parse_calendar(tomllib.loads((PROFILES / "calendar-2026.toml").read_text()), b"")
 D32 = b"\x01" * 32
 PEOPLE = {role: f"p-{role}" for role in Role}
@@ -154,7 +155,7 @@ class Story:
             at_ms=self.at_ms,
             clock_quality=self.quality,
             actor=Actor(person or PEOPLE[role], role),
-            profiles=(WORKS,),
+            profiles=(WORKS, WORKS_2),
             calendar=self.calendar,
             look=self.others.get,
             node="a",

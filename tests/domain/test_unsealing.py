@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node.domain import bidding, notice, opening, trustees, unsealing
+from node.domain import bidding, notice, opening, project, trustees, unsealing
 from node.domain.refused import Refused
 from node.domain.values import Role
 from tests.domain import lot_story as s
@@ -167,6 +167,36 @@ REFUSED: list[tuple[str, Callable[[], Story], Callable[[Story], Any], str]] = [
         "set-differs",
     ),
     ("a seal before its bidder's time is over", released, lambda _st: fails(A), "half-may-come"),
+    (
+        "a file given up by one person",
+        started,
+        lambda _st: unsealing.GiveUpFile(A, "", "没有"),
+        "second-person-missing",
+    ),
+    (
+        "a file given up without a reason",
+        started,
+        lambda _st: unsealing.GiveUpFile(A, "supervisor:S-1", " "),
+        "field-missing",
+    ),
+    (
+        "a file given up that nobody handed in",
+        started,
+        lambda _st: unsealing.GiveUpFile("P-ZZZZ99", "supervisor:S-1", "没有"),
+        "unknown-bid",
+    ),
+    (
+        "a file given up twice",
+        lambda: started().do(unsealing.GiveUpFile(A, "supervisor:S-1", "没有")),
+        lambda _st: unsealing.GiveUpFile(A, "supervisor:S-1", "没有"),
+        "file-given-up-already",
+    ),
+    (
+        "a file given up before the opening",
+        noticed,
+        lambda _st: unsealing.GiveUpFile(A, "supervisor:S-1", "没有"),
+        "not-opened",
+    ),
     ("a seal before the trustees' time is over", begun, lambda _st: fails(A, "platform"), "shares-may-come"),
 ]
 
@@ -257,3 +287,29 @@ def test_the_sets_digest_follows_every_part_and_not_the_order() -> None:
         unsealing.set_digest("LOT", 1, (one[0], replace(one[1], manifest_sha256=bytes(32)))),
     ]
     assert len({digest, *others}) == 5
+
+
+def _under(profile_id: str) -> Story:
+    story = Story().at("2026-03-02 08:00").do(replace(s.REGISTER, profile_id=profile_id))
+    story.do(project.SubmitFiling(D32, "方案")).do(project.DecideFiling("no-problem", ""), Role.SUPERVISOR)
+    return story.do(s.DOCUMENTS)
+
+
+def test_the_newer_version_of_the_procedure_asks_for_trustees_before_the_notice_and_the_older_one_does_not() -> None:
+    story = _under("works-2").at("2026-03-02 09:00")
+    with pytest.raises(Refused) as caught:
+        story.do(NOTICE)
+    refused = caught.value
+    assert (refused.code, refused.rule, refused.limit) == ("trustees-not-appointed", "trustees-required", "3")
+    assert "20号令 30" in refused.cites
+    assert dict(refused.facts)["confirmed"] == "no"  # a local reviewer confirms it before use
+    story.do(TERMS).do(NOTICE)
+    assert story.state.notice.published is not None
+    assert _under("works").at("2026-03-02 09:00").do(NOTICE).state.notice.published is not None
+
+
+def test_the_newer_version_is_the_older_one_and_one_rule_more() -> None:
+    assert {*s.WORKS_2.rules} - {*s.WORKS.rules} == {"trustees-required"}
+    assert all(s.WORKS_2.rule(rule_id) == rule for rule_id, rule in s.WORKS.rules.items())
+    assert (s.WORKS_2.stages, s.WORKS_2.version) == (s.WORKS.stages, 2)
+    assert s.WORKS_2.sha256 != s.WORKS.sha256

@@ -135,3 +135,12 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gbk.toml").write_bytes('name = "工程"'.encode("gbk"))
     with pytest.raises(ProfileMalformed, match=r"gbk\.toml"):
         load_profiles(tmp_path)
+
+
+def test_a_profile_on_a_base_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "below.toml").write_text('base = "x.toml"\n' + MINIMAL, encoding="utf-8")
+    for base in ("missing.toml", "mine.toml", "../mine.toml", "below.toml"):
+        path = tmp_path / "mine.toml"
+        path.write_text(f'base = "{base}"\n' + MINIMAL, encoding="utf-8")
+        with pytest.raises(ProfileMalformed, match=r"mine\.toml: base"):
+            load_profile(path)

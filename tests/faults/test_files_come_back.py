@@ -17,6 +17,7 @@ from sync.blobs import BlobStore
 from tests.faults.test_bids_survive import WorldRoom, new_id
 from tests.faults.test_running_room import free_base, settings, until
 from tests.pages.room import LOT, OPERATOR
+from tests.shell.test_bid_tools import Bench
 from web.demo import cast
 from web.demo.world import World, make_world
 from web.serve import running
@@ -116,3 +117,25 @@ async def test_what_nobody_has_is_asked_of_everybody_and_said(world: World) -> N
         assert [(one.fault, one.reason) for one in state.opening.failed] == [("platform", "stored-file-damaged")]
         found = check_files(await a.read(blobs_view.named), BlobStore(a.settings.data / "blobs", clear=False))
         assert [(one.kind, one.why[:7]) for one in found] == [("attachment", "missing")] * 3
+
+
+async def test_a_ceremony_waits_for_a_file_that_comes_back_from_the_neighbour_and_then_opens_every_bid(
+    world: World, tmp_path: Path
+) -> None:
+    async with running(settings(world, "b", "required")), running(settings(world, "a", "required")) as a:
+        room = WorldRoom(a, FixedClock(0))
+        room.world = world
+        (tmp_path / "bench").mkdir()
+        bench = await Bench(tmp_path / "bench", room).handed_in()
+        state = await a.state(lot_stream(LOT))
+        path = a.blobs.path(state.bidding.of(room.refs[1]).sha256)
+        path.unlink()
+        with pytest.raises(Refused, match="file-away"):
+            await bench.begun()
+        await until(lambda: path.is_file() and not a.attachments.missing, 40)
+        await bench.begun()
+        for role in ("witness", "tenderer", "prefecture"):
+            await bench.give_release(bench.release(role))
+        for ref in room.refs:
+            await bench.give_half(ref)
+        assert await opened_all(a, room)

@@ -1,7 +1,7 @@
 """Two running nodes of a room in one process: what the neighbour remembers, and what a failing view may not stop."""
 
 import asyncio
-import random
+import os
 import secrets
 import shutil
 import socket
@@ -28,13 +28,15 @@ from web.demo.world import CODES, ORIGINS, World, make_world
 from web.serve import running
 
 ACTOR = Actor("O-01", Role.OPERATOR)
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def free_base() -> int:
     """A port from which the next forty are free."""
     while True:
-        # Below the range from which the system takes ports for connections that are dialled.
-        base = random.randrange(11_000, 30_000)
+        # Below the range from which the system takes ports for connections that are dialled; a process of tests has its own.
+        base = 20_000 + 40 * (WORKERS * secrets.randbelow(120) + WORKER)
         with ExitStack() as stack, suppress(OSError):
             for port in range(base, base + 40):
                 stack.enter_context(socket.socket()).bind(("127.0.0.1", port))

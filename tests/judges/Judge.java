@@ -5,17 +5,26 @@
 //   cms <certificate> <content> <cms>   hex; a detached CMS of one signer, by this certificate
 //   path <second> <leaf> <more> <roots> <lists>   path by RFC 5280 at a Unix second, then with the lists; the last three are
 //                                       comma-separated, or -: chain (no path), no-data, revoked or good
+//   gm <private key> <envelope>         hex; what a GM/T 0010 envelope holds, by SM2 and SM4-CBC
 //   sign <data>                         a fresh key: spki and signature, hex
 import java.io.*;
 import java.security.*;
 import java.security.cert.*;
 import java.security.spec.*;
 import java.util.HexFormat;
+import javax.crypto.Cipher;
+import javax.crypto.spec.*;
+import org.bouncycastle.asn1.*;
+import org.bouncycastle.asn1.gm.GMNamedCurves;
+import org.bouncycastle.asn1.x9.X9ECParameters;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cms.*;
 import org.bouncycastle.cms.jcajce.JcaSimpleSignerInfoVerifierBuilder;
+import org.bouncycastle.crypto.engines.SM2Engine;
+import org.bouncycastle.crypto.params.*;
 import org.bouncycastle.jcajce.spec.SM2ParameterSpec;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
+import org.bouncycastle.util.*;
 
 public class Judge {
   static final HexFormat HEX = HexFormat.of();
@@ -105,11 +114,35 @@ public class Judge {
     }
   }
 
+  static String gm(String key, String envelope) throws Exception {
+    ASN1Sequence outer = ASN1Sequence.getInstance(HEX.parseHex(envelope));
+    ASN1Sequence body = ASN1Sequence.getInstance(((ASN1TaggedObject) outer.getObjectAt(1)).getObject());
+    ASN1Sequence one = ASN1Sequence.getInstance(ASN1Set.getInstance(body.getObjectAt(1)).getObjectAt(0));
+    ASN1Sequence wrapped = ASN1Sequence.getInstance(ASN1OctetString.getInstance(one.getObjectAt(3)).getOctets());
+    X9ECParameters curve = GMNamedCurves.getByName("sm2p256v1");
+    ECDomainParameters domain = new ECDomainParameters(curve.getCurve(), curve.getG(), curve.getN(), curve.getH());
+    byte[] x = BigIntegers.asUnsignedByteArray(32, ASN1Integer.getInstance(wrapped.getObjectAt(0)).getValue());
+    byte[] y = BigIntegers.asUnsignedByteArray(32, ASN1Integer.getInstance(wrapped.getObjectAt(1)).getValue());
+    byte[] c3 = ASN1OctetString.getInstance(wrapped.getObjectAt(2)).getOctets();
+    byte[] c2 = ASN1OctetString.getInstance(wrapped.getObjectAt(3)).getOctets();
+    byte[] raw = Arrays.concatenate(new byte[][] {{4}, x, y, c3, c2});
+    SM2Engine engine = new SM2Engine(SM2Engine.Mode.C1C3C2);
+    engine.init(false, new ECPrivateKeyParameters(new java.math.BigInteger(1, HEX.parseHex(key)), domain));
+    byte[] session = engine.processBlock(raw, 0, raw.length);
+    ASN1Sequence content = ASN1Sequence.getInstance(body.getObjectAt(2));
+    byte[] iv = ASN1OctetString.getInstance(ASN1Sequence.getInstance(content.getObjectAt(1)).getObjectAt(1)).getOctets();
+    byte[] sealed = ASN1OctetString.getInstance((ASN1TaggedObject) content.getObjectAt(2), false).getOctets();
+    Cipher cipher = Cipher.getInstance("SM4/CBC/PKCS7Padding", "BC");
+    cipher.init(Cipher.DECRYPT_MODE, new SecretKeySpec(session, "SM4"), new IvParameterSpec(iv));
+    return HEX.formatHex(cipher.doFinal(sealed));
+  }
+
   static String answer(String[] w) {
     try {
       switch (w[0]) {
         case "sm2": return sm2(w[1], w[2], w[3]) ? "yes" : "no";
         case "sign": return sign(w[1]);
+        case "gm": return gm(w[1], w[2]);
         case "crl": return crl(w[1], w[2], w[3]);
         case "cms": return cms(w[1], w[2], w[3]) ? "yes" : "no";
         case "path": return path(w[1], w[2], w[3], w[4], w[5]);

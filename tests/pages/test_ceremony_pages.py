@@ -8,6 +8,7 @@ from aiohttp import FormData
 
 from tests.pages.room import LOT, Answer, Browser
 from tests.shell.test_bid_tools import Bench
+from tests.shell.test_judged_signers import TrustingBench
 
 DESK = f"/desk/lots/{LOT}"
 
@@ -71,6 +72,26 @@ async def test_a_file_that_does_not_belong_here_is_refused_in_words_and_leaves_n
     await browser.close()
 
 
+async def test_the_page_says_what_is_known_of_the_certificates_and_what_nobody_judged(bench: Bench) -> None:
+    await bench.started()
+    browser = await Browser.of(bench.room, "O-1")
+    words = (await browser.get(DESK)).words
+    assert "本机没有配置信任锚" in words
+    assert words.count("未判断") == 5 + len(bench.room.refs)
+    await browser.close()
+
+
+async def test_where_certificates_are_judged_the_page_shows_their_standing(tmp_path: Path) -> None:
+    bench = TrustingBench(tmp_path)
+    await bench.noticed()
+    browser = await Browser.of(bench.room, "O-1")
+    words = (await browser.get(DESK)).words
+    assert "信任锚" not in words
+    assert words.count("有效") >= 5
+    await browser.close()
+    await bench.room.node.close()
+
+
 async def test_the_notice_file_is_public_once_the_notice_is_out(bench: Bench) -> None:
     await bench.noticed()
     browser = await Browser.of(bench.room, "O-1")
@@ -84,4 +105,21 @@ async def test_who_does_not_keep_the_desk_hands_in_nothing(bench: Bench) -> None
     await bench.started()
     browser = await Browser.of(bench.room, "W-1")
     assert (await browser.get(f"{DESK}/ceremony/release")).status == 403
+    await browser.close()
+
+
+async def test_two_persons_give_up_a_file_at_the_desk_and_the_ceremony_begins_without_it(bench: Bench) -> None:
+    await bench.handed_in()
+    node, ref = bench.room.node, bench.room.refs[2]
+    node.blobs.path((await bench.lot()).bidding.of(ref).sha256).unlink()
+    browser = await Browser.of(bench.room, "O-1")
+    refused = await browser.fill(f"{DESK}/ceremony-begin", {})
+    assert refused.status == 409
+    assert "目前不在本机" in refused.words
+    assert f"文件无法取回：{ref}" in (await browser.get(DESK)).words
+    said = {"reason": "各处都没有", "second": "S-1", "second_pin": "1234"}
+    assert (await browser.fill(f"{DESK}/files/lost", said)).path.startswith("/receipts/")
+    assert (await browser.fill(f"{DESK}/ceremony-begin", {})).path.startswith("/receipts/")
+    lot = await bench.lot()
+    assert [one.ref for one in lot.ceremony.begun.bids if not one.manifest_sha256] == [ref]
     await browser.close()

@@ -149,13 +149,14 @@ async def test_words_that_changed_meanwhile_and_strangers_sign_nothing(tmp_path)
 
 
 async def test_a_machine_without_sm2_says_so_loudly_and_takes_no_sm2_vendor(tmp_path, monkeypatch, caplog):
+    from node import person_trust
     from sync.gm import GmFault
-    from web import signing
 
     def broken():
         raise GmFault("SM2", "wrong-answer")
 
-    monkeypatch.setattr(signing, "self_test", broken)
+    monkeypatch.setattr(person_trust, "self_test", broken)
+    person_trust.sm2_fault.cache_clear()
     room, browser = await _ready(tmp_path)
     try:
         assert "not accepted here" in caplog.text
@@ -165,6 +166,7 @@ async def test_a_machine_without_sm2_says_so_loudly_and_takes_no_sm2_vendor(tmp_
         assert "未被接受" in shown[-1]
         assert not (await room.sheet_state("X-1")).signed
     finally:
+        person_trust.sm2_fault.cache_clear()
         await browser.close()
         await room.node.close()
 

@@ -15,9 +15,16 @@ from node.domain import bidding, notice, opening, project, trustees, unsealing
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.identities import BidderIdentity
-from node.opening_desk import begin_ceremony, ceremony_request, give_half, release_shares, submit_bid
+from node.opening_desk import (
+    appoint_trustees,
+    begin_ceremony,
+    ceremony_request,
+    give_half,
+    release_shares,
+    submit_bid,
+)
 from sync import jcs
-from tests.data.sealed_bids import Party, party
+from tests.data.sealed_bids import Party, party, pem
 from tests.pages.room import AGENCY, BIDS, LOT, OPERATOR, SUPERVISOR, Room, new_id
 from web.ceremony import notice_bytes
 from web.demo import cast
@@ -32,25 +39,30 @@ def run(group: object, *arguments: str) -> Result:
 class Bench:
     """A room with trustees, three participants, and files."""
 
-    def __init__(self, folder: Path) -> None:
-        self.room = Room.in_folder(folder / "node")
+    def __init__(self, folder: Path, room: Room | None = None) -> None:
+        self.room = room or Room.in_folder(folder / "node")
         self.folder = folder
         self.parties: dict[str, Party] = {}
+        self.trustees: dict[str, Party] = {}  # by role, where their certificates are not made by the tool
+        self.profile = "intl-1"
 
     async def noticed(self, mode: str = "and") -> "Bench":
         room, digest = self.room, bytes(32)
-        holders = []
+        holders, certificates = [], []
         for role in ROLES:
             path = self.folder / f"{role}.key"
-            assert run(cli_share, "new", role, "-o", str(path)).exit_code == 0
+            options = self._files(role, self.trustees[role]) if role in self.trustees else ()
+            assert run(cli_share, "new", role, "-o", str(path), *options).exit_code == 0
             key = load_trustee_key(path)
             holders.append(trustees.LotTrustee(f"p-{role}", f"body {role}", role, key.public, key.cert_sha256))
+            certificates.append(key.signer.certificate)
         await room.filing()
         await room.do(project.DecideFiling("no-problem", ""), SUPERVISOR)
         documents = notice.IssueDocuments(digest, cast.SCHEME, cast.CONTROL_PRICE_FEN, cast.BOND, validity_days=90)
         await room.do(documents, AGENCY)
         rescue = "保管人可以开启" if mode == "or" else ""
-        await room.do(trustees.AppointTrustees("intl-1", mode, 3, tuple(holders), rescue), AGENCY)
+        terms = trustees.AppointTrustees(self.profile, mode, 3, tuple(holders), rescue)
+        await appoint_trustees(room.node, LOT, terms, certificates, command_id=new_id(), actor=AGENCY)
         room.at("2026-03-02 10:00")
         moments = [cast.ms(text) for text in (cast.SALE_FROM, cast.SALE_TO, cast.DEADLINE)]
         from hashlib import sha256
@@ -70,16 +82,10 @@ class Bench:
     async def lot(self):
         return await self.room.node.state(lot_stream(LOT))
 
-    def seal(self, ref: str, number: int, *attached: Path, notice_file: str = "notice.json") -> Result:
+    def seal(
+        self, ref: str, number: int, *attached: Path, notice_file: str = "notice.json", anchor: str = ""
+    ) -> Result:
         who = self.parties.setdefault(ref, party(ref, "rsa" if number else "ec"))
-        from cryptography import x509
-        from cryptography.hazmat.primitives import serialization
-
-        pem = serialization.Encoding.PEM
-        (self.folder / f"{ref}.pem").write_bytes(x509.load_der_x509_certificate(who.certificate).public_bytes(pem))
-        (self.folder / f"{ref}.key").write_bytes(
-            who.private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
         (self.folder / "bid.json").write_bytes(content_bytes(cast.bid_of(BIDS[number], ref)))
         (self.folder / f"{ref}.erb").unlink(missing_ok=True)
         return run(
@@ -88,9 +94,18 @@ class Bench:
             str(self.folder / "bid.json"),
             *map(str, attached),
             *("--notice", str(self.folder / notice_file), "--ref", ref),
-            *("--cert", str(self.folder / f"{ref}.pem"), "--key", str(self.folder / f"{ref}.key")),
+            *self._files(ref, who),
+            *("--anchor", anchor),
             *("-o", str(self.folder / f"{ref}.erb")),
         )
+
+    def _files(self, name: str, who: Party) -> tuple[str, ...]:
+        """Write certificate, key and chain; return the tool's options for them."""
+        (self.folder / f"{name}.pem").write_bytes(pem("CERTIFICATE", who.certificate))
+        (self.folder / f"{name}.own").write_bytes(pem("PRIVATE KEY", who.pkcs8))
+        (self.folder / f"{name}.chain").write_bytes(b"".join(pem("CERTIFICATE", der) for der in who.chain))
+        chain = ("--chain", str(self.folder / f"{name}.chain")) if who.chain else ()
+        return ("--cert", str(self.folder / f"{name}.pem"), "--key", str(self.folder / f"{name}.own"), *chain)
 
     async def hand_in(self, ref: str, source: str = "") -> None:
         data = (self.folder / f"{source or ref}.erb").read_bytes()
@@ -99,6 +114,11 @@ class Bench:
         await submit_bid(self.room.node, LOT, command, command_id=new_id(), actor=OPERATOR)
 
     async def started(self, mode: str = "and") -> "Bench":
+        await self.handed_in(mode)
+        return await self.begun()
+
+    async def handed_in(self, mode: str = "and") -> "Bench":
+        """Every bid is here and the deadline has passed; no ceremony yet."""
         await self.noticed(mode)
         attached = self.folder / "施工组织设计.pdf"
         attached.write_bytes(b"plan" * 5000)
@@ -107,7 +127,7 @@ class Bench:
             await self.hand_in(ref)
         self.room.at("2026-03-25 09:31")
         await self.room.do(opening.StartOpening(("G-1",)), OPERATOR)
-        return await self.begun()
+        return self
 
     async def begun(self) -> "Bench":
         node = self.room.node
@@ -137,7 +157,7 @@ class Bench:
             cli_bid,
             "open",
             str(self.folder / "request.json"),
-            *("--ref", ref, "--cert", str(self.folder / f"{key}.pem"), "--key", str(self.folder / f"{key}.key")),
+            *("--ref", ref, "--cert", str(self.folder / f"{key}.pem"), "--key", str(self.folder / f"{key}.own")),
             *("-o", str(self.folder / f"{ref}.half")),
         )
 
@@ -207,6 +227,87 @@ async def test_in_mode_or_the_trustees_open_what_its_bidder_does_not(bench: Benc
         await bench.give_release(bench.release(role))
     await bench.open()
     assert len((await bench.lot()).opening.opened) == len(BIDS)
+
+
+def away_file(bench: Bench, lot, ref: str) -> Path:
+    """Take one bid's file out of the store."""
+    path = bench.room.node.blobs.path(lot.bidding.of(ref).sha256)
+    return path.replace(bench.folder / f"{ref}.away")
+
+
+async def test_a_ceremony_does_not_begin_while_a_receipted_file_is_away(bench: Bench) -> None:
+    await bench.handed_in()
+    lot, ref, node = await bench.lot(), bench.room.refs[1], bench.room.node
+    kept = away_file(bench, lot, ref)
+    with pytest.raises(Refused) as caught:
+        await bench.begun()
+    assert caught.value.code == "file-away"
+    assert (await bench.lot()).ceremony.begun is None
+    assert node.attachments.missing == {lot.bidding.of(ref).sha256: lot.bidding.of(ref).size}  # and so it is fetched
+    kept.replace(node.blobs.path(lot.bidding.of(ref).sha256))
+    await bench.begun()
+    assert all(one.manifest_sha256 for one in (await bench.lot()).ceremony.begun.bids)
+
+
+async def test_a_damaged_file_is_set_aside_and_the_ceremony_waits_for_a_whole_one(bench: Bench) -> None:
+    await bench.handed_in()
+    sha256 = (await bench.lot()).bidding.of(bench.room.refs[0]).sha256
+    path = bench.room.node.blobs.path(sha256)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(Refused, match="file-away"):
+        await bench.begun()
+    assert not path.exists()
+    bench.room.node.blobs.put(whole)
+    await bench.begun()
+
+
+async def test_a_file_that_two_persons_gave_up_is_the_platforms_fault_and_nobody_is_asked_for_its_shares(
+    bench: Bench,
+) -> None:
+    await bench.handed_in()
+    ref = bench.room.refs[1]
+    away_file(bench, await bench.lot(), ref)
+    give_up = unsealing.GiveUpFile(ref, "supervisor:S-1", "两台机器和上级都没有")
+    await bench.room.do(give_up, OPERATOR)
+    await bench.begun()
+    for role in ("witness", "tenderer", "prefecture"):
+        await bench.give_release(bench.release(role))
+    for other in bench.room.refs:
+        if other != ref:
+            await bench.give_half(other)
+    bench.room.at("2026-03-25 10:02")
+    await bench.open()
+    lot = await bench.lot()
+    assert [(one.ref, one.fault, one.reason, one.effect) for one in lot.opening.failed] == [
+        (ref, "platform", "stored-file-damaged", "withdrawn")
+    ]
+    assert lot.ceremony.blamed == ()
+    assert len(lot.opening.opened) == len(BIDS) - 1
+
+
+async def test_a_given_up_file_that_comes_back_before_the_ceremony_opens_and_one_after_its_begin_does_not(
+    bench: Bench,
+) -> None:
+    await bench.handed_in()
+    early, late, _ = bench.room.refs
+    lot = await bench.lot()
+    kept = {ref: away_file(bench, lot, ref) for ref in (early, late)}
+    for ref in (early, late):
+        await bench.room.do(unsealing.GiveUpFile(ref, "supervisor:S-1", "没有"), OPERATOR)
+    blobs = bench.room.node.blobs
+    kept[early].replace(blobs.path(lot.bidding.of(early).sha256))
+    await bench.begun()
+    kept[late].replace(blobs.path(lot.bidding.of(late).sha256))
+    for role in ("witness", "tenderer", "prefecture"):
+        await bench.give_release(bench.release(role))
+    for ref in (early, bench.room.refs[2]):
+        await bench.give_half(ref)
+    bench.room.at("2026-03-25 10:02")
+    await bench.open()
+    lot = await bench.lot()
+    assert [(one.ref, one.fault) for one in lot.opening.failed] == [(late, "platform")]
+    assert lot.ceremony.blamed == ()
 
 
 async def test_a_restarted_ceremony_takes_no_file_of_the_one_before(bench: Bench) -> None:

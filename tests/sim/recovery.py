@@ -28,6 +28,7 @@ def bare_node(machine: Any, settings: Any, keys: Any, verdict: Any, *, store: An
         recorder=recorder,
         clock=SimpleNamespace(now=lambda: SimpleNamespace(at_ms=machine.now_ms())),
         feed=SimpleNamespace(publish=lambda _topics: None),
+        around=SimpleNamespace(asked=()),
         gate=report,
         stopped=NodeFault(report.cause, "") if report.cause else None,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sync import bid_file, payload
+from sync.acts import sign_act
 from sync.bid_file import BidFile, BidRefused, seal_file
 from sync.bid_keys import deal, payload_key, wrap_seed
 from sync.bid_manifest import Manifest
@@ -29,7 +30,8 @@ def profile(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module", params=["and", "or"])
 def pieces(request: pytest.FixtureRequest, profile: str) -> Pieces:
-    return Pieces(sealed(WHO, replace(TERMS, mode=request.param, profile=profile)), WHO)
+    who = party("gm bidder", "sm2") if profile == "gm-1" else WHO  # gm-1 throughout: envelope and signatures too
+    return Pieces(sealed(who, replace(TERMS, mode=request.param, profile=profile)), who)
 
 
 def test_exactly_the_allowed_sets_of_bidder_and_trustees_open(pieces: Pieces, tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def _resigned(original: Pieces, thief: Party) -> bytes:
     with zipfile.ZipFile(io.BytesIO(original.data)) as archive:
         members = {one.filename: archive.read(one) for one in archive.infolist()}
     members["manifest.json"] = bytes(manifest)
-    members["manifest.cms"] = thief.identity.signer.sign(bytes(manifest))
+    members["manifest.cms"] = sign_act(bytes(manifest), thief.identity.signer)
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         for name, body in members.items():
@@ -287,8 +289,8 @@ def test_another_signers_manifest_and_a_changed_wrap_are_refused_by_name() -> No
         return caught.value.code
 
     manifest = members["manifest.json"]
-    assert refused({"manifest.cms": party("thief").identity.signer.sign(manifest)}) == "other-signer"
-    assert refused({"manifest.cms": WHO.identity.signer.sign(manifest + b" ")}) == "signature-wrong"
+    assert refused({"manifest.cms": sign_act(manifest, party("thief").identity.signer)}) == "other-signer"
+    assert refused({"manifest.cms": sign_act(manifest + b" ", WHO.identity.signer)}) == "signature-wrong"
     assert refused({"wrap/share-2.hpke": members["wrap/share-3.hpke"]}) == "wrap-changed"
     assert refused({"manifest.json": manifest + b" "}) == "manifest-malformed"
     assert refused({"payload.cob": members["payload.cob"][:-1] + b"\0"}) == "payload-changed"

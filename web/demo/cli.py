@@ -107,13 +107,17 @@ def verify(world: World, day: Day) -> None:
         day.say("自检", f"{node}：{result['logs']} 个日志 {result['entries']} 条记录，视图由日志重算一致")
     for node in ("a", "b"):
         bundle = world.folder / f"{node}.zip"
-        exported = _erhai(
-            "log", "export", "--data", str(world.data("prefecture")), "--origin", ORIGINS[node], "-o", str(bundle)
-        )
+        asked = ("--data", str(world.data("prefecture")), "--origin", ORIGINS[node], "--files")
+        exported = _erhai("log", "export", *asked, "-o", str(bundle))
         done = _erhai("log", "verify", str(bundle), "--json")
         if exported.returncode != 0 or done.returncode != 0:
             raise PageFault(node, "the prefecture's copy does not verify", exported.stderr + done.stdout + done.stderr)
         day.say("核验", f"上级所存 {node} 机日志导出为证据包，离线核验通过：{bundle.name}")
+        replayed = json.loads(done.stdout).get("openings", {})
+        if node == "a" and (replayed.get("bids"), replayed.get("opened")) != (len(day.refs), len(day.refs) - 1):
+            raise PageFault(node, "the opening is not what its bids say when they are opened again", done.stdout)
+        for fault in replayed.get("faults", ()):
+            day.say("重演", f"仅凭证据包重新开启 {replayed['bids']} 份：{fault['ref']} 未开，责任 {fault['party']}")
     missing = [
         number
         for node in ("a", "b")

@@ -47,7 +47,7 @@ class Day:
     @property
     def seals(self) -> Seals:
         """The trustees' and bidders' key files."""
-        return Seals(self.world.folder / "seals")
+        return Seals(self.world.folder / "seals", self.agents.vendors)
 
     # -- people ------------------------------------------------------------------------------------------------------
 
@@ -149,6 +149,8 @@ class Day:
             "deadline": cast.DEADLINE,
             "opening_place": cast.OPENING_PLACE,
         }
+        bare = self.refused("G-01", "notice", notice)
+        self.say("保管", f"没有保管人的公告被拒绝：{bare}")
         trustees = self.act("G-01", "trustees", self.seals.appointment())
         self.say("保管", f"五家单位各一人保管密钥份额，{cast.OPENERS} 人和投标人共同开启，回执 {trustees}")
         self.at("2026-03-02 10:00")
@@ -203,7 +205,7 @@ class Day:
         notice = self.person("O-01").fetch(f"/public/lots/{cast.LOT_CODE}/notice.json")
         last = ""
         for company, ref in zip(cast.BIDDERS, self.refs, strict=True):
-            sealed = self.seals.seal(notice, cast.bid_of(company, ref))
+            sealed = self.seals.seal(notice, company, ref)
             page = self.person("O-01").submit(
                 f"{LOT}/bid", f"{LOT}/bid", {"ref": ref}, {"file": (f"{ref}.erb", sealed)}
             )
@@ -256,7 +258,7 @@ class Day:
         self.say("开标", f"三名保管人对全部投标文件释放份额，解密仪式回执 {began}")
         for company, ref in zip(cast.BIDDERS, self.refs, strict=True):
             if company.fate != cast.UNDECRYPTED:
-                self.hand_in("half", f"{ref}.json", self.seals.half(request, ref))
+                self.hand_in("half", f"{ref}.json", self.seals.half(request, company, ref))
         self.at("2026-03-25 10:02")
 
     def hand_in(self, what: str, name: str, data: bytes) -> str:

@@ -25,10 +25,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from stdnum.cn import ric
 
+from node.cli_share import write_trustee_key
 from node.person_trust import PersonTrust
 from node.places import ANCHORS
 from sync import gm_asn1  # noqa: F401 - registers SM2
 from sync.anchors import sign_manifest, take_anchors
+from sync.envelope import FileHolder
 from sync.gm import Sm2Key, generate_sm2
 from sync.note import Signer
 from sync.person_identity import Identity
@@ -39,8 +41,9 @@ _FROM, _UNTIL = dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.datetime(2028, 1, 1, 
 _LISTED, _NEXT = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 12, 31, tzinfo=dt.UTC)
 _ALGORITHM = {"rsa": "sha256_rsa", "ecdsa": "sha256_ecdsa", "sm2": "sm3_sm2"}
 VENDORS = {"rsa": "云岭数字认证", "sm2": "滇西国密认证", "ecdsa": "苍洱电子认证"}
-_PERSON_ID = "1.2.156.10260.4.1.1"
+_PERSON_ID, _USCC = "1.2.156.10260.4.1.1", "1.2.156.10260.4.1.4"  # GM/T 0015
 _CA, _SIGN = {"key_cert_sign", "crl_sign"}, {"digital_signature", "non_repudiation"}
+_SEAL = {"key_encipherment", "data_encipherment", "key_agreement"}
 
 
 @cache
@@ -49,7 +52,7 @@ def holders() -> dict[str, tuple[str, str, str]]:
 
     In turn, so that whoever is drawn all three vendors sign: of the bank, the cost engineers hold SM2 cards, no other expert does.
     """
-    staff = [(no, name) for no, name, _role in cast.STAFF]
+    staff = [(no, name) for no, name, _role in (*cast.STAFF, *cast.REVIEWERS)]
     experts = [(one.person, one.name) for one in cast.BANK]
     experts += [(one.person, one.name) for one in cast.MEMBERS if one.person]
     found = {}
@@ -112,7 +115,13 @@ def _key_id(spki: bytes) -> bytes:
 
 
 def _issue(
-    family: str, subject: x509.Name, usage: set[str], issuer: _Party | None, *, key: Any, person_id: str = ""
+    family: str,
+    subject: x509.Name,
+    usage: set[str],
+    issuer: _Party | None,
+    *,
+    key: Any,
+    number: tuple[str, str] = ("", ""),
 ) -> _Party:
     """Issue a certificate; without an issuer it signs itself."""
     own, above = _spki(key), _spki(issuer.key if issuer else key)
@@ -127,10 +136,9 @@ def _issue(
     if usage is _CA:
         basic = x509.BasicConstraints({"ca": True, "path_len_constraint": 0 if issuer else None})
         rows.append({"extn_id": "basic_constraints", "critical": True, "extn_value": basic})
-    if person_id:
-        rows.append(
-            {"extn_id": _PERSON_ID, "extn_value": core.ParsableOctetString(core.PrintableString(person_id).dump())}
-        )
+    oid, value = number
+    if oid:
+        rows.append({"extn_id": oid, "extn_value": core.ParsableOctetString(core.PrintableString(value).dump())})
     algorithm = {"algorithm": _ALGORITHM[family]}
     tbs = x509.TbsCertificate(
         {
@@ -193,7 +201,7 @@ class Vendors:
         offered, issuers = self.folder / "anchors", {}
         lists: list[bytes] = []
         for family, vendor in VENDORS.items():
-            root = _issue(family, _name(f"{vendor}根证书", vendor), _CA, None, key=_new_key(family))
+            root = _issue(family, _name(_root_name(family), vendor), _CA, None, key=_new_key(family))
             ca = _issue(family, _name(f"{vendor}签发机构", vendor), _CA, root, key=_new_key(family))
             ca.save(self.folder / family)
             issuers[family] = ca.der
@@ -201,7 +209,7 @@ class Vendors:
             place = offered / hashlib.sha256(root.der).hexdigest()
             place.mkdir(parents=True)
             (place / "anchor.der").write_bytes(root.der)
-            (place / "anchor.toml").write_text(_toml(vendor), encoding="utf-8")
+            (place / "anchor.toml").write_text(_toml(family), encoding="utf-8")
             (self.folder / f"{family}.anchor").write_text(place.name, encoding="ascii")
         keys = [Signer.from_seed("dali.erhai/anchors", secrets.token_bytes(32)) for _ in range(3)]
         sign_manifest(offered, version=1, issued_ms=_ms(_FROM), expires_ms=_ms(_UNTIL), keys=keys[:2])
@@ -229,21 +237,47 @@ class Vendors:
     def card(self, no: str) -> SoftwareSigner:
         """Return a person's card: key and certificate, made when it is first asked for."""
         family, name, number = holders()[no]
-        stem, ca = self.folder / "cards" / no, _Party.load(self.folder / family, family)
-        if not stem.with_suffix(".key").exists():
-            made = _issue(family, _name(name, VENDORS[family]), _SIGN, ca, key=_new_key(family), person_id=number)
-            made.save(stem)
-        held = _Party.load(stem, family)
-        return SoftwareSigner(held.der, _pkcs8(held.key), (ca.der,))
+        held = self._card(no, family, _name(name, VENDORS[family]), _SIGN, (_PERSON_ID, number))
+        return SoftwareSigner(held.der, _pkcs8(held.key), self._chain(family))
+
+    def trustee(self, no: str, path: Path) -> None:
+        """Write a trustee's key file around the card of the person."""
+        family, *_ = holders()[no]
+        self.card(no)
+        held = _Party.load(self.folder / "cards" / no, family)
+        write_trustee_key(path, _pkcs8(held.key), (held.der, *self._chain(family)))
+
+    def company(self, company: cast.Company, ref: str) -> tuple[str, SoftwareSigner, FileHolder]:
+        """Return of a bidder: its vendor's anchor, what it signs with, and what its bid is sealed to: two certificates."""
+        family = tuple(VENDORS)[cast.BIDDERS.index(company) % 3]
+        subject, number = _name(company.name, VENDORS[family]), (_USCC, company.uscc)
+        sign = self._card(f"{ref}-sign", family, subject, _SIGN, number)
+        seal = self._card(f"{ref}-seal", family, subject, _SEAL, number)
+        signer = SoftwareSigner(sign.der, _pkcs8(sign.key), self._chain(family))
+        return _root_name(family), signer, FileHolder.of(seal.der, _pkcs8(seal.key))
+
+    def _card(self, stem: str, family: str, subject: x509.Name, usage: set[str], number: tuple[str, str]) -> _Party:
+        path = self.folder / "cards" / stem
+        if not path.with_suffix(".key").exists():
+            ca = _Party.load(self.folder / family, family)
+            _issue(family, subject, usage, ca, key=_new_key(family), number=number).save(path)
+        return _Party.load(path, family)
+
+    def _chain(self, family: str) -> tuple[bytes, ...]:
+        return ((self.folder / f"{family}.cer").read_bytes(),)
 
 
-def _toml(vendor: str) -> str:
+def _root_name(family: str) -> str:
+    return f"{VENDORS[family]}根证书"
+
+
+def _toml(family: str) -> str:
     table = {
-        "name": f"{vendor}根证书",
-        "vendor": vendor,
+        "name": _root_name(family),
+        "vendor": VENDORS[family],
         "purposes": ["login", "submit", "open", "sign"],
         "profile": "gmt-0015",
-        "vouches": ["person-id"],
+        "vouches": ["person-id", "social-credit"],
         "from_ms": _ms(_FROM),
         "until_ms": _ms(_UNTIL),
     }

@@ -68,8 +68,11 @@ class SeatAgent:
         """Wait for words, press s, wait until they are recorded; return what was shown."""
         at = self._told
         self._wait("s 键", at)
-        self._type("s")
-        self._wait("已签名并写入", at)
+        until = time.monotonic() + 20.0
+        while "已签名并写入" not in self._said[at:]:  # a key that is pressed before the terminal reads keys is lost
+            self._type("s")
+            self._listen(1.0)
+            assert time.monotonic() < until, self._said[at:]
         self._told = len(self._said)
         return self._said[at:].replace("\r\n", "\n")
 
@@ -79,10 +82,13 @@ class SeatAgent:
     def _wait(self, words: str, after: int = 0, timeout_s: float = 20.0) -> None:
         until = time.monotonic() + timeout_s
         while words not in self._said[after:]:
-            ready, _, _ = select.select([self._terminal], [], [], 0.5)
-            if ready:
-                self._said += os.read(self._terminal, 65_536).decode(errors="replace")
+            self._listen(0.5)
             assert time.monotonic() < until, f"the agent did not say {words}: {self._said}"
+
+    def _listen(self, at_most_s: float) -> None:
+        ready, _, _ = select.select([self._terminal], [], [], at_most_s)
+        if ready:
+            self._said += os.read(self._terminal, 65_536).decode(errors="replace")
 
     def __enter__(self) -> Self:
         return self

@@ -39,15 +39,12 @@ class Day:
     members: list[cast.Sitter] = field(default_factory=list)  # empty until the drawn experts are seated
     home: str = "a"  # the node that holds the lot: everything of the lot is done there
     agents: Agents = field(init=False)
+    seals: Seals = field(init=False)
 
     def __post_init__(self) -> None:
-        """Give everybody a token agent."""
-        self.agents = Agents(Vendors(self.world.folder / "vendors"))
-
-    @property
-    def seals(self) -> Seals:
-        """The trustees' and bidders' key files."""
-        return Seals(self.world.folder / "seals", self.agents.vendors)
+        """Give everybody a token agent and the own cards."""
+        vendors = Vendors(self.world.folder / "vendors")
+        self.agents, self.seals = Agents(vendors), Seals(self.world.folder / "seals", vendors)
 
     # -- people ------------------------------------------------------------------------------------------------------
 

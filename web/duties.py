@@ -38,6 +38,7 @@ _TITLES: dict[type, str] = {
     bidding.SubmitBid: "接收投标文件",
     unsealing.ReleaseShares: "收取保管人释放的份额",
     unsealing.GiveHalf: "收取投标人的解密文件",
+    unsealing.GiveUpFile: "文件无法取回",
     evaluation.RequestClarification: "要求投标人澄清",
     sheet.SignIn: "签到",
     sheet.DeclareRecusal: "回避声明",

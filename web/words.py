@@ -48,7 +48,6 @@ ROLES = {
     "technician": "系统管理员",
     "system": "本机",
 }
-STANDINGS = {"fresh": "未吊销", "grace": "未吊销，名单已过期尚在宽限期"}
 OUTCOMES = {"confirmed": "复核：行为当时未吊销", "was-revoked": "复核：行为之前已吊销，须由人员处理"}
 FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "": NONE}
 PHASES = {

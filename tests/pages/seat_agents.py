@@ -2,24 +2,19 @@
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from node.person_trust import PersonTrust
 from node.places import ANCHORS
 from sync.agent import NodeLine, attend
-from sync.anchors import sign_manifest
 from sync.note import Signer
 from sync.person_identity import Identity
-from sync.revocation_rule import DAY_MS
 from sync.signers import SoftwareSigner
 from tests.pages.room import Browser, Room
-from tests.person_lab import NOW_MS, Spec, issue, key, vendor
+from tests.person_lab import Spec, issue, key, take_trust, vendor
 
 KEYS = tuple(Signer("dali.erhai/anchors", Ed25519PrivateKey.generate()) for _ in range(3))
 # Whose card is whose: invented numbers with right check characters.
@@ -32,41 +27,12 @@ CARDS = {
 }
 
 
-def offered(folder: Path, family: str, **changes: Any) -> tuple[Path, str]:
-    """Write a signed set with one vendor's root; return its folder and the anchor's digest."""
-    own, place = vendor(family), folder / "offered"
-    sha256 = hashlib.sha256(own.root.der).hexdigest()
-    (place / sha256).mkdir(parents=True)
-    (place / sha256 / "anchor.der").write_bytes(own.root.der)
-    table = {
-        "name": "试验根",
-        "vendor": "试验厂商",
-        "purposes": ["login", "submit", "open", "sign"],
-        "profile": "gmt-0015",
-        "vouches": ["person-id"],
-        "from_ms": NOW_MS - 100 * DAY_MS,
-        "until_ms": NOW_MS + 100 * DAY_MS,
-        **changes,
-    }
-    rows = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in table.items())
-    (place / sha256 / "anchor.toml").write_text("".join(rows), encoding="utf-8")
-    sign_manifest(place, version=1, issued_ms=NOW_MS - 60 * DAY_MS, expires_ms=NOW_MS + 90 * DAY_MS, keys=KEYS[:2])
-    return place, sha256
-
-
 def take_certificates(room: Room, folder: Path, family: str = "sm2", crls: tuple[bytes, ...] | None = None) -> None:
     """Let the room's node take one vendor's certificates, and register everybody's card with the account."""
     node = room.node
     node.settings = replace(node.settings, anchor_vkeys=tuple(str(one.vkey) for one in KEYS))
-    place, sha256 = offered(folder, family)
-    trust = PersonTrust.of(node.settings)
-    assert trust is not None
-    assert trust.take(place, NOW_MS)
-    issuers = node.settings.data / ANCHORS / "issuers"
-    issuers.mkdir()
-    (issuers / "ca.der").write_bytes(vendor(family).ca.der)
-    for der in vendor(family).crls() if crls is None else crls:
-        assert trust.take_crl(der, NOW_MS)
+    take_trust(node.settings.data / ANCHORS, folder / "offered", KEYS, {family: crls})
+    sha256 = hashlib.sha256(vendor(family).root.der).hexdigest()
     for no, number in CARDS.items():
         holder = Identity("person-id", number, "", sha256).account_key
         node.people = {**node.people, no: replace(node.people[no], holder=holder)}

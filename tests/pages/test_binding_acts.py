@@ -60,7 +60,7 @@ async def test_an_act_is_recorded_once_its_words_are_signed_and_the_entry_tells_
         assert await _filing(room) == "no-problem"
         receipt = await browser.get(f"/signing?next={DESK}")
         assert receipt.path.startswith("/receipts/R-")
-        assert "证书签名：行政监督 S-1（未吊销）" in receipt.words
+        assert "证书签名：行政监督 S-1（有效）" in receipt.words
         entry = await _last(room)
         (noted,) = noted_in(entry.evidence)
         assert noted.by.who == "supervisor:S-1"

@@ -50,15 +50,16 @@ _SEAL = {"key_encipherment", "data_encipherment", "key_agreement"}
 def holders() -> dict[str, tuple[str, str, str]]:
     """Return everybody who signs in the room: person number -> vendor, name, invented identity number.
 
-    In turn, so that whoever is drawn all three vendors sign: of the bank, the cost engineers hold SM2 cards, no other expert does.
+    In turn; of the bank, the cost engineers hold SM2 cards and no other expert does, so that whoever is drawn all three sign.
     """
     staff = [(no, name) for no, name, _role in (*cast.STAFF, *cast.REVIEWERS)]
-    experts = [(one.person, one.name) for one in cast.BANK]
-    experts += [(one.person, one.name) for one in cast.MEMBERS if one.person]
+    staff += [(one.person, one.name) for one in cast.MEMBERS if one.person]
+    rows = [(*row, tuple(VENDORS)[at % 3]) for at, row in enumerate(staff)]
+    rows += [(one.person, one.name, ("sm2", "rsa", "ecdsa")[at % 3]) for at, one in enumerate(cast.BANK, 1)]
     found = {}
-    for at, (no, name) in enumerate((*staff, *experts), 1):
+    for at, (no, name, family) in enumerate(rows, 1):
         number = f"53292419800101{at:03d}"
-        found[no] = (tuple(VENDORS)[at % 3], name, number + ric.calc_check_digit(f"{number}0"))
+        found[no] = (family, name, number + ric.calc_check_digit(f"{number}0"))
     return found
 
 

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 V := .venv/bin
 
-.PHONY: setup setup-dev setup-bench run test check fmt bench bench-backlog bench-files bench-bids sim drills power fuzz line-drill sm2-judge draw-vectors lock clean vendor
+.PHONY: setup setup-dev setup-bench run test check fmt bench bench-backlog bench-files bench-bids sim drills power fuzz line-drill sm2-judge draw-vectors withholding lock clean vendor
 .DEFAULT_GOAL := help
 help:
 	@echo "make run [ONCE=1]  set up and play a day    make test   set up and run every test"
@@ -12,6 +12,7 @@ help:
 	@echo "make bench-bids [QUICK=1]  seal 100 MB, open 200 bids of 20 MB"
 	@echo "make line-drill    a thin, flapping, half-open line for a quarter of an hour"
 	@echo "make draw-vectors [N=n]  n draws against a second implementation in another language"
+	@echo "make withholding     20,000 draws in which the last party keeps its nonce back"
 	@echo "make sim SEEDS=n [FIRST=k] [TRACE=1]         n courses of crashes, cuts and lies, each by its seed"
 
 setup: .venv/.setup-run
@@ -81,6 +82,10 @@ power: setup-dev
 # Damaged bytes into every decoder; a find is printed with its seed and bytes.
 fuzz: setup-dev
 	$(V)/python -m tests.fuzz.long_run $(or $(MINUTES),10) $(SEED)
+
+# Whether silence gains anything, over 20,000 whole draws.
+withholding: setup-dev
+	ERHAI_DRAWS=20000 $(V)/python -m pytest -q tests/domain/test_withholding.py
 
 # The draw's second implementation (Node.js) over N whole draws and N coefficients.
 draw-vectors: setup-dev

@@ -13,12 +13,19 @@ from typing import Final, NoReturn
 import click
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from node.cli_verify import bodies_of
 from node.domain.ceremony import TRUSTEES, WITNESS
-from node.domain.draw_proof import PARTIES, Problem, Proof, judge
+from node.domain.draw_proof import PARTIES, OptionProof, Problem, Proof, judge, judge_options
 from node.domain.refused import Refused
+from node.domain.wire import WireMalformed
 from node.draw_json import ProofMalformed, parse_proof
 from node.escrow import escrow_info
 from node.exchange.strict_json import MAX_BYTES, shown
+from node.replay_draws import draws_of
+from sync.bundle import ZipMembers
+from sync.policy import Policy
+from sync.tampered import Malformed, Tampered
+from sync.verify import verify_bundle
 from sync.wrap import WrapFault, unwrap_share
 
 EXIT_USAGE: Final = 2
@@ -47,6 +54,12 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     "reached-too-many": ("没有空缺却抽取了递补", "a replacement was reached although nobody had failed to come"),
     "too-many-taken": ("抽取人数多于需要人数", "more were taken than needed"),
     "passed-too-far": ("未轮到的专家被记为跳过", "somebody whose turn had not come is recorded as passed"),
+    "options-malformed": ("备选项格式不对", "the options are malformed"),
+    "drawn-differs": ("抽取结果不符", "what was drawn differs"),
+    "digest-differs": ("证明的摘要不符", "the proof's own digest differs"),
+    "not-in-log": ("日志中没有这次抽取的公布", "the log holds no publication of this draw"),
+    "log-differs": ("与日志记录不符", "the log says otherwise"),
+    "log-tampered": ("所附证据包未通过核验", "the bundle itself does not verify"),
     "group-short": ("人数不足而名单尚未用尽", "a group is short although the order is not used up"),
 }
 
@@ -58,11 +71,17 @@ def cli_draw() -> None:
 
 @cli_draw.command("verify", epilog="例 / example: erhai draw verify PROOF.json")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--log", "bundle", type=click.Path(path_type=Path, dir_okay=False), help="再与证据包核对 / also against a bundle"
+)
+@click.option(
+    "--policy", type=click.Path(path_type=Path, dir_okay=False), help="信任策略 / whom to trust (tlog-policy)"
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON")
-def cli_verify(file: Path, *, as_json: bool) -> None:
+def cli_verify(file: Path, bundle: Path | None, policy: Path | None, *, as_json: bool) -> None:
     """由公布的证明重算一次抽取：名单散列、承诺、种子、排序、各组人选。不需要节点和网络。
 
-    Re-run a draw from its published proof.
+    Re-run a draw from its published proof.  --log 证据包：证明须与日志所记逐项相同，包括组名、未到原因、随机数来源。
 
     \b
     退出码 Exit: 0 相符 holds; 2 用法、无此文件或不是抽取证明 usage, no file, no proof; 4 被改动 tampered
@@ -76,11 +95,36 @@ def cli_verify(file: Path, *, as_json: bool) -> None:
     except Refused as refused:
         _unusable(file, f"{refused.code} {refused.value}".strip(), as_json=as_json)
     except ProofMalformed as malformed:
-        _tampered(Problem("malformed", malformed.where), as_json=as_json)
-    problem = judge(proof)
+        _tampered(Problem(malformed.code, malformed.where), as_json=as_json)
+    problem = judge_options(proof) if isinstance(proof, OptionProof) else judge(proof)
+    if problem is None and bundle is not None:
+        problem = _against_log(proof, bundle, policy, as_json=as_json)
     if problem is not None:
         _tampered(problem, as_json=as_json)
     _say(proof, as_json=as_json)
+
+
+def _against_log(proof: Proof | OptionProof, bundle: Path, policy: Path | None, *, as_json: bool) -> Problem | None:
+    """Verify the bundle, tell its draws again, and hold the proof against what they say."""
+    try:
+        trusted = None if policy is None else Policy.parse(policy.read_bytes())
+        with bundle.open("rb") as stream:
+            members = ZipMembers(stream)
+            verdict = verify_bundle(members, trusted, None)
+            if verdict.problem is not None:
+                return Problem("log-tampered", str(verdict.problem))
+            opened = (trusted or Policy.parse(members.read("policy"))).open(members.read("checkpoint"))
+            draws, found = draws_of(bodies_of(members, opened))
+    except OSError as error:
+        _unusable(bundle, error.strerror or type(error).__name__, as_json=as_json)
+    except Malformed as malformed:
+        _unusable(policy or bundle, str(malformed), as_json=as_json)
+    except Tampered as tampered:  # the container itself
+        return Problem("log-tampered", str(tampered.problem))
+    except WireMalformed as malformed:
+        return Problem("log-tampered", malformed.name)
+    mine = [one for one in found if one.problem == "draw-differs"]
+    return Problem("log-tampered", mine[0].detail) if mine else draws.held_against(proof)
 
 
 @cli_draw.command("trustee-key", epilog="例 / example: erhai draw trustee-key trustee.key")
@@ -126,8 +170,11 @@ def cli_share(key: Path, draw_id: str, party: str, trustee: int, blob: str) -> N
         sys.exit(EXIT_TAMPERED)
 
 
-def _say(proof: Proof, *, as_json: bool) -> None:
+def _say(proof: Proof | OptionProof, *, as_json: bool) -> None:
     escrowed = [party.name for party in proof.parties if party.source == "escrow"]
+    if isinstance(proof, OptionProof):
+        _say_options(proof, escrowed, as_json=as_json)
+        return
     taken = {group.name: list(group.taken) for group in proof.groups}
     if as_json:
         told = {"ok": True, "draw_id": proof.draw_id, "seed": proof.seed, "taken": taken, "escrow": escrowed}
@@ -147,6 +194,15 @@ def _say(proof: Proof, *, as_json: bool) -> None:
         numbers = " ".join(map(shown, group.taken))
         lines.append(f"  {shown(group.name)} {len(group.taken)}/{group.need}: {numbers}")
     click.echo("\n".join(lines).encode())
+
+
+def _say_options(proof: OptionProof, escrowed: list[str], *, as_json: bool) -> None:
+    if as_json:
+        told = {"ok": True, "draw_id": proof.draw_id, "seed": proof.seed, "drawn": proof.drawn, "escrow": escrowed}
+        click.echo(json.dumps(told, ensure_ascii=False).encode())
+        return
+    said = _word(f"抽取 {shown(proof.draw_id)}：相符", f"draw {shown(proof.draw_id)}: holds")
+    click.echo(f"{said}\n  {shown(proof.name)}: {' '.join(map(shown, proof.drawn))}".encode())
 
 
 def _tampered(problem: Problem, *, as_json: bool) -> NoReturn:

@@ -17,11 +17,12 @@ from node.profiles_loader import load_profiles
 from node.replay import Replayed, replay
 from sync.bundle import ZipMembers
 from sync.checkpoint import Opened
-from sync.cli import EXIT_TAMPERED, cli_log, describe, end_with_conflict, english, verify_file
+from sync.cli import EXIT_TAMPERED, describe, end_with_conflict, english, verify_file
 from sync.policy import Policy
 from sync.tiles import decode_bundle, tiles_of
 from sync.verify import plain
 
+_SHOWN = 50
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 WORDS: dict[str, tuple[str, str]] = {
     "bid-late": ("投标文件在截止时间或之后收入", "a bid stands at or after its deadline"),
@@ -51,12 +52,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "opens-on-record": ("记为未开启，而在案的密钥可以打开", "on record as failed, and the pieces on record open it"),
     "fault-differs": ("未开启的原因与在案的份额不符", "why it failed is not what the pieces show"),
     "blame-differs": ("责任记录与在案的份额不符", "who is blamed is not what the pieces show"),
-    "pool-differs": ("抽取的名单或选项不是冻结的那一份", "the pool is not the one that was frozen"),
-    "nonce-differs": ("公开的随机数不是承诺的那一个", "a nonce is not the one that was committed to"),
-    "escrow-differs": ("托管份额合成的不是所记的随机数", "the shares on record do not give the nonce on record"),
-    "seed-differs": ("种子不是由各方随机数算出的", "the seed does not follow from the nonces"),
-    "drawn-differs": ("抽中的不是种子所定的", "what was drawn does not follow from the seed"),
-    "order-differs": ("公布的排序不是种子所定的", "the published order does not follow from the seed"),
+    "draw-differs": ("抽取的一步不是由此前的记录得出", "a step of a draw does not follow from what stands before it"),
     "session-key-differs": ("评分的会话密钥不是评标开始时承诺的", "the session key is not the one committed to"),
     "marks-differ": ("公开的评分不是专家密封的评分", "the marks on record are not those that the member sealed"),
     "marks-left-out": ("专家已提交的评分没有公开", "marks that a member submitted were left out"),
@@ -64,7 +60,7 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 
-@cli_log.command(
+@click.command(
     "verify", epilog="例 / example: erhai log verify evidence.zip --policy trusted.policy --seen last.checkpoint"
 )
 @click.argument("bundle", type=_FILE)
@@ -105,12 +101,13 @@ def _replay(bundle: Path, policy: Path | None) -> Replayed | None:
         def blob(sha256: str) -> BinaryIO | None:
             return members.open(f"blobs/{sha256}") if f"blobs/{sha256}" in names else None
 
-        found = replay(_bodies(members, opened), blob, Path(scratch), load_profiles(), _witnessed_ms(opened))
+        found = replay(bodies_of(members, opened), blob, Path(scratch), load_profiles(), _witnessed_ms(opened))
     said = found.bids or found.draws or found.marks or found.findings or found.unchecked
     return found if said else None
 
 
-def _bodies(members: ZipMembers, opened: Opened) -> Iterator[bytes]:
+def bodies_of(members: ZipMembers, opened: Opened) -> Iterator[bytes]:
+    """Yield the entries of a verified bundle, in order."""
     for path in tiles_of(opened.checkpoint.size):
         if path.level is not None:
             return
@@ -140,6 +137,13 @@ def _lines(found: Replayed) -> Iterator[str]:
         yield plain(f"{('责任', 'fault')[tongue]}: {fault.stream} {fault.ref} {fault.party} {fault.why}")
     for text in found.unchecked:
         yield plain(f"{('未核对（文件不在证据包中）', 'not checked (not in the bundle)')[tongue]}: {text}")
-    for one in found.findings:
+    for one in found.findings[:_SHOWN]:
         where = plain(f"{one.stream} {one.seq} {one.ref}")
         yield f"{('验证不通过', 'not verified')[tongue]}: {WORDS[one.problem][tongue]} [{one.problem}] {where} {plain(one.detail)}"
+    if found.findings:
+        count, rest = len(found.findings), max(0, len(found.findings) - _SHOWN)
+        yield (
+            f"the log is whole, and what it says does not hold in {count} places ({rest} of them not shown; --json has all)"
+            if tongue
+            else f"结论：日志本身完整，所记内容有 {count} 处不成立（其中 {rest} 处未列出，--json 全列）"
+        )

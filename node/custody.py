@@ -20,9 +20,10 @@ from node.domain.custody import (
     ReleaseCustody,
     TakeCustody,
 )
+from node.domain.drawn import draws_ahead
 from node.domain.lot import LotState
 from node.domain.refused import Refused
-from node.domain.streams import lot_stream, sheet_stream
+from node.domain.streams import draw_stream, lot_stream, sheet_stream
 from node.domain.values import Actor
 from node.domain.wire import Unrecognised
 from node.node import Node
@@ -128,8 +129,11 @@ def _moved(
     db: apsw.Connection, settings: Settings, lot_code: str, state: LotState, from_node: str, *, sheets: bool = True
 ) -> tuple[Moved, ...]:
     """Return every stream of a lot that a node owns, or whose seat it was, with the place after which it would go on."""
-    names = [lot_stream(lot_code)]
+    names = [lot_stream(lot_code), *log_view.streams_like(db, f"draw/{lot_code}-")]
     if sheets:
+        if node_of(settings, custody_view.chain(db, names[0]).owner) == from_node:
+            # A dead owner may have begun a draw that nobody has seen: the next of each kind is begun here with its number.
+            names += [draw_stream(one) for one in draws_ahead(lot_code, state.round_no, set(names))]
         names += log_view.streams_like(db, f"sheet/{lot_code}/")
         names += [
             sheet_stream(lot_code, state.round_no, one.no) for one in state.panel.members if one.venue_node == from_node

@@ -14,8 +14,8 @@ import apsw
 from node import expert_bank, personal
 from node.domain import draw, drawn
 from node.domain.ceremony import CommitNonce, ReleaseShare, Trustee
-from node.domain.draw_proof import Proof
-from node.domain.drawn import DrawState, ExpertsFrozen, FreezeExperts, FreezeOptions, Listed
+from node.domain.draw_proof import OptionProof, Proof
+from node.domain.drawn import DrawState, ExpertsFrozen, FreezeExperts, FreezeOptions
 from node.domain.eligibility import DrawRequest, eligible
 from node.domain.panel import FormCommittee, Member, ReplaceMember
 from node.domain.refused import Refused
@@ -169,9 +169,10 @@ class Drawings:
         given = nonce or self.noted(draw_id, party, actor.person)
         if given is None:
             raise Refused("nonce-not-here", rule="nonce-as-committed", value=party)
+        sealed = self._node.room.seal(given, _nonce_context(draw_id, party))
 
         def prepare(db: apsw.Connection) -> drawn.RevealNonce:
-            return drawn.RevealNonce(party, given, self._listed_if_last(db, draw_id, party, given))
+            return drawn.RevealNonce(party, given, sealed, self._held_if_last(db, draw_id, party, given))
 
         stream = draw_stream(draw_id)
         return await self._node.record_prepared(stream, prepare, command_id, actor, "reveal", party)
@@ -180,17 +181,23 @@ class Drawings:
         self, draw_id: str, party: str, trustee: int, share: bytes, *, command_id: bytes, actor: Actor
     ) -> Receipt:
         """Put a trustee's share on record."""
-        command = ReleaseShare(party, trustee, share)
+        sealed = self._node.room.seal(share, _share_context(draw_id, party, trustee))
+        command = ReleaseShare(party, trustee, share, sealed)
         return await self._node.submit(draw_stream(draw_id), command, command_id=command_id, actor=actor)
 
     async def open_escrow(self, draw_id: str, party: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Open a nonce that was kept back from the shares on record. A false escrow ends the draw and names its party."""
 
         def prepare(db: apsw.Connection) -> drawn.OpenEscrow:
-            held = self._held(db, draw_id).ceremony.party(party)
-            nonce = combined(held)
-            listed = self._listed_if_last(db, draw_id, party, nonce) if draw.fits(nonce, held.commit) else ()
-            return drawn.OpenEscrow(party, nonce, listed)
+            shown = self._state(db, draw_id).ceremony.party(party)
+            shares = {
+                trustee: self._node.room.open(sealed, _share_context(draw_id, party, trustee))
+                for trustee, sealed in shown.shares
+            }
+            nonce = combined(shares)
+            sealed = self._node.room.seal(nonce, _nonce_context(draw_id, party))
+            held = self._held_if_last(db, draw_id, party, nonce) if draw.fits(nonce, shown.commit) else None
+            return drawn.OpenEscrow(party, nonce, sealed, held)
 
         stream = draw_stream(draw_id)
         return await self._node.record_prepared(stream, prepare, command_id, actor, "escrow", party)
@@ -200,7 +207,7 @@ class Drawings:
     async def calls(self, draw_id: str) -> tuple[Call, ...]:
         """Return whom to call now. For the person who calls: the caller has checked who asks."""
         state = await self.state(draw_id)
-        if not isinstance(state.frozen, ExpertsFrozen) or not state.seed:
+        if not isinstance(state.frozen, ExpertsFrozen) or not state.ranked:
             return ()
         groups = state.frozen.request.groups
 
@@ -220,10 +227,10 @@ class Drawings:
         room = self._node.room
 
         def prepare(db: apsw.Connection) -> drawn.RecordOutcome:
-            state = self._held(db, draw_id)
+            state = self._state(db, draw_id)
             if word != drawn.ACCEPTED or not isinstance(state.frozen, ExpertsFrozen):
                 expert_bank.drop_session(db, draw_id, place)
-                return drawn.RecordOutcome(place, word)
+                return drawn.RecordOutcome(place, word, held=self._held(draw_id, state))
             record = self._records(db, draw_id, state, [place]).get(place)
             if record is None:
                 raise Refused("expert-erased", rule="bank-first", value=str(place))
@@ -231,7 +238,9 @@ class Drawings:
             personal.keep(db, bound, room.seal)
             when = (record.of("no"), state.frozen.request.session)
             expert_bank.keep_session(db, draw_id, place, when, room.seal)
-            sealed = room.seal(codec.pack((record.account, personal.packed(bound))), _who_context(draw_id, place))
+            sealed = room.seal(
+                personal.pack_padded((record.account, personal.packed(bound))), _who_context(draw_id, place)
+            )
             return drawn.RecordOutcome(place, word, bound.commitment, sealed)
 
         return await self._node.record_prepared(
@@ -254,7 +263,7 @@ class Drawings:
         room = self._node.room
 
         def prepare(db: apsw.Connection) -> FormCommittee:
-            state = self._held(db, draw_id)
+            state = self._state(db, draw_id)
             group_of = {one.place: one.group for one in state.reached}
             accepted = sorted(state.accepted, key=lambda one: (group_of[one.place], one.place))
             if len(accepted) != len(seats):
@@ -271,34 +280,34 @@ class Drawings:
         )
 
     async def replace(
-        self, lot_code: str, no: str, reason: str, text: str, seat: Seat, *, command_id: bytes, actor: Actor
+        self, lot_code: str, reason: str, text: str, seat: Seat, *, command_id: bytes, actor: Actor
     ) -> Receipt:
-        """Seat the next who accepted in the place of a drawn member who leaves."""
+        """Seat the next who accepted in the place of the drawn member who does not come, the one who left first."""
 
         def prepare(db: apsw.Connection) -> ReplaceMember:
             panel = self._node.recorder.state(db, lot_stream(lot_code)).panel
-            sitting = {member.commitment for member in panel.members}
-            accepted = sorted(self._held(db, panel.draw_id).accepted, key=lambda one: one.place)
+            state = self._state(db, panel.draw_id)
+            sitting = {member.commitment: member.no for member in panel.members}
+            accepted = sorted(state.accepted, key=lambda one: one.place)
             free = next((one for one in accepted if one.who not in sitting), None)
-            if free is None:
+            no = next((sitting[who] for who, _ in state.gone if who in sitting), "")
+            if free is None or not no:
                 raise Refused("no-replacement", rule="same-method", value=no, cites=("ZBT 48",))
             return ReplaceMember(no, reason, text, self._member(panel.draw_id, lot_code, free, seat))
 
         return await self._node.record_prepared(
-            lot_stream(lot_code), prepare, command_id, actor, "replace", no, reason, text, repr(seat)
+            lot_stream(lot_code), prepare, command_id, actor, "replace", reason, text, repr(seat)
         )
 
     async def publish(self, draw_id: str, *, command_id: bytes, actor: Actor) -> Receipt:
         """Publish the numbers, so that anybody can re-run the draw."""
 
         def prepare(db: apsw.Connection) -> drawn.PublishDraw:
-            state = self._held(db, draw_id)
-            numbers = (one[0] for one in self._listed(draw_id, state))
-            return drawn.PublishDraw(draw.ranked(state.seed, numbers))
+            return drawn.PublishDraw(self._held(draw_id, self._state(db, draw_id)))
 
         return await self._node.record_prepared(draw_stream(draw_id), prepare, command_id, actor, "publish")
 
-    async def proof(self, draw_id: str) -> Proof:
+    async def proof(self, draw_id: str) -> Proof | OptionProof:
         """Return the published proof. Raises Refused while the numbers are sealed."""
         return drawn.proof_of(await self.state(draw_id), draw_stream(draw_id))
 
@@ -315,7 +324,7 @@ class Drawings:
     def _trustees(self) -> tuple[Trustee, ...]:
         return tuple(Trustee(one.name, bytes.fromhex(one.public)) for one in self._node.settings.trustees)
 
-    def _held(self, db: apsw.Connection, draw_id: str) -> DrawState:
+    def _state(self, db: apsw.Connection, draw_id: str) -> DrawState:
         return _known(self._node.recorder.state(db, draw_stream(draw_id)))
 
     def _listed(self, draw_id: str, state: DrawState) -> tuple[tuple[str, tuple[int, ...], int, bytes], ...]:
@@ -324,27 +333,40 @@ class Drawings:
         rows = codec.unpack(self._node.room.open(state.frozen.sealed, _list_context(draw_id)))
         return tuple((no, tuple(groups), employer, commitment) for no, groups, employer, commitment in rows)
 
-    def _listed_if_last(self, db: apsw.Connection, draw_id: str, party: str, nonce: bytes) -> tuple[Listed, ...]:
-        state = self._held(db, draw_id)
-        if state.ceremony.known_after(party, nonce) is None:
-            return ()
-        return tuple((no, groups, employer) for no, groups, employer, _ in self._listed(draw_id, state))
+    def _held(self, draw_id: str, state: DrawState, party: str = "", nonce: bytes = b"") -> drawn.Held:
+        """Open every nonce that is sealed to the room, and the list; `nonce` is that of `party`, which is not sealed yet."""
+        nonces = tuple(
+            nonce if one.name == party else self._node.room.open(one.sealed, _nonce_context(draw_id, one.name))
+            for one in state.ceremony.parties
+            if one.revealed or one.name == party
+        )
+        return drawn.Held(nonces, tuple((no, groups, at) for no, groups, at, _ in self._listed(draw_id, state)))
+
+    def _held_if_last(self, db: apsw.Connection, draw_id: str, party: str, nonce: bytes) -> drawn.Held | None:
+        state = self._state(db, draw_id)
+        return self._held(draw_id, state, party, nonce) if state.ceremony.last_to_reveal(party) else None
 
     def _records(
         self, db: apsw.Connection, draw_id: str, state: DrawState, places: Sequence[int]
     ) -> dict[int, BankRecord]:
         commitments = {no: commitment for no, _, _, commitment in self._listed(draw_id, state)}
-        order = draw.ranked(state.seed, commitments)
+        seed = draw.seed_of(draw_id, draw.pool_hash(commitments), self._held(draw_id, state).nonces)
+        order = draw.ranked(seed, commitments)
         found = {}
         for place in places:
             if 0 <= place < len(order):
                 kept = personal.find(db, commitments[order[place]], self._node.room.open)
                 if kept is not None:
                     found[place] = BankRecord(kept.fields)
+        missing = {order[place]: place for place in places if 0 <= place < len(order) and place not in found}
+        if missing:  # drawn at the other node, which died: the same bank was imported here under own commitments
+            for one in expert_bank.everybody(db, self._node.room):
+                if one.record.of("no") in missing:
+                    found[missing[one.record.of("no")]] = one.record
         return found
 
     def _member(self, draw_id: str, lot_code: str, one: drawn.Accepted, seat: Seat) -> Member:
-        account, packed = codec.unpack(self._node.room.open(one.sealed, _who_context(draw_id, one.place)))
+        account, packed, *_ = codec.unpack(self._node.room.open(one.sealed, _who_context(draw_id, one.place)))
         return Member(
             no=seat.no,
             kind="expert",
@@ -364,6 +386,14 @@ def _known(state: object) -> DrawState:
 
 def _list_context(draw_id: str) -> bytes:
     return f"erhai-draw-list-v1\n{draw_id}\n".encode()
+
+
+def _nonce_context(draw_id: str, party: str) -> bytes:
+    return f"erhai-draw-nonce-v1\n{draw_id}\n{party}\n".encode()
+
+
+def _share_context(draw_id: str, party: str, trustee: int) -> bytes:
+    return f"erhai-draw-share-v1\n{draw_id}\n{party}\n{trustee}\n".encode()
 
 
 def _who_context(draw_id: str, place: int) -> bytes:

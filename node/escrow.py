@@ -1,10 +1,10 @@
 """Escrow of a draw's nonce (随机数托管): split three of five, each share wrapped to its trustee, its digest on record."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from node.domain import draw
-from node.domain.ceremony import THRESHOLD, CommitNonce, Party, Trustee
+from node.domain.ceremony import THRESHOLD, CommitNonce, Trustee
 from sync.shares import ShareFault, combine, split
 from sync.wrap import wrap_share
 
@@ -25,9 +25,9 @@ def make_commit(draw_id: str, party: str, nonce: bytes, trustees: Sequence[Trust
     return CommitNonce(party, draw.commit_of(nonce), digests, wraps)
 
 
-def combined(party: Party) -> bytes:
-    """Return what the shares on record give; nothing where they are too few or not of one secret."""
+def combined(shares: Mapping[int, bytes]) -> bytes:
+    """Return what the trustees' shares give; nothing where they are too few or not of one secret."""
     try:
-        return combine(dict(party.shares), t=THRESHOLD)
+        return combine(dict(shares), t=THRESHOLD)
     except ShareFault:
         return b""

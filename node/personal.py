@@ -14,6 +14,8 @@ import apsw
 from sync.codec import pack, unpack
 from sync.seal import SealFault, commitment
 
+STEP = 512
+_LONG = 256
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS personal (
     commitment BLOB PRIMARY KEY,
@@ -41,12 +43,20 @@ def bind(kind: str, fields: tuple[str, ...]) -> Personal:
 
 def packed(personal: Personal) -> bytes:
     """Return salt and fields as bytes, to be sealed beside the commitment."""
-    return pack((personal.salt, personal.fields))
+    return pack_padded((personal.salt, personal.fields))
+
+
+def pack_padded(values: tuple[object, ...]) -> bytes:
+    """Return values packed with a last one of zeros that fills the step: the size of what is sealed names nobody."""
+    spare = -len(pack((*values, b""))) % STEP
+    # A byte string of 256 and more has one more byte of length.
+    spare = spare if spare < _LONG else spare - 1 if spare > _LONG else spare - 1 + STEP
+    return pack((*values, bytes(spare)))
 
 
 def unpacked(kind: str, data: bytes) -> Personal:
     """Return what `packed` wrote, with its commitment recomputed."""
-    salt, fields = unpack(data)
+    salt, fields, *_ = unpack(data)  # records from before sizes were hidden end here
     return Personal(commitment(salt, pack(tuple(fields))), kind, salt, tuple(fields))
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from node.domain.bidding import BidReceived, BidWithdrawn
-from node.domain.drawn import DrawState, ExpertsFrozen, OptionsFrozen
 from node.domain.evaluation import EvaluationStarted, ScoringClosed
 from node.domain.lot import LotState
 from node.domain.opening import BidDecryptionFailed, BidOpened, OpeningStarted
@@ -30,7 +29,7 @@ from node.domain.unsealing import (
 )
 from node.domain.wire import WireMalformed
 from node.projection import after, events_of
-from node.replay_draws import judge_draw
+from node.replay_draws import Draws
 from node.replay_marks import judge_marks
 from node.replay_seals import (
     LOST,
@@ -92,7 +91,7 @@ class Replay:
         self._profiles = {one.id: one for one in profiles}
         self._lots: dict[str, LotState | None] = {}  # None: its beginning is in another log
         self._payloads: dict[tuple[str, int, str], str] = {}  # stream, round, payload's digest: the ref that came first
-        self._draws: dict[str, DrawState] = {}
+        self._draws = Draws()
         self._sheets: dict[str, dict[str, MarksSubmitted]] = {}
         self._sessions: dict[str, bytes] = {}  # the commitment to the session key, by lot
         self._findings: list[Finding] = []
@@ -119,20 +118,17 @@ class Replay:
             case "lot":
                 self._take_lot(entry, events, body)
             case "draw":
-                self._take_draw(entry, events, body)
+                self._take_draw(entry, events)
             case _:
                 marks = {event.ref: event for event in events if isinstance(event, MarksSubmitted)}
                 self._sheets.setdefault(entry.stream, {}).update(marks)
 
-    def _take_draw(self, entry: Entry, events: tuple[Any, ...], body: bytes) -> None:
-        if entry.stream not in self._draws and not any(
-            isinstance(one, ExpertsFrozen | OptionsFrozen) for one in events
-        ):
+    def _take_draw(self, entry: Entry, events: tuple[Any, ...]) -> None:
+        before = self._draws.begun_elsewhere(entry.stream)
+        found = self._draws.tell(entry, events)
+        if self._draws.begun_elsewhere(entry.stream) and not (before or found):
             self._unchecked.append(f"{entry.stream}: begins in another log")
-            return
-        state = after(self._draws.get(entry.stream, DrawState()), entry, body)
-        self._draws[entry.stream] = state
-        self._say(entry, "", judge_draw(entry.stream, state, events))
+        self._say(entry, "", found)
 
     def _take_lot(self, entry: Entry, events: tuple[Any, ...], body: bytes) -> None:
         if entry.stream not in self._lots:
@@ -141,6 +137,7 @@ class Replay:
             if not begins:
                 self._unchecked.append(f"{entry.stream}: begins in another log")
         lot = self._lots[entry.stream]
+        self._say(entry, "", self._draws.tell(entry, events))
         if lot is not None:
             self._judge(entry, lot, events)
             self._lots[entry.stream] = after(lot, entry, body)
@@ -153,7 +150,7 @@ class Replay:
         return Replayed(
             bids=self._bids,
             opened=self._opened,
-            draws=sum(bool(state.seed) for state in self._draws.values()),
+            draws=self._draws.computed,
             marks=self._marks,
             findings=tuple(self._findings),
             faults=tuple(self._faults),

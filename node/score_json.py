@@ -86,7 +86,7 @@ def read_request(data: Any) -> tuple[PriceTerms, tuple[PricedBid, ...]]:
 
 
 def _method(method: str, request: dict[str, Any]) -> PriceMethod:
-    texts = {name: _text(request[name], name) for name in (*BENCHMARK_TEXTS, "full") if name in request}
+    texts: dict[str, Any] = {name: _text(request[name], name) for name in (*BENCHMARK_TEXTS, "full") if name in request}
     if request.get("max_loss") is not None:
         texts["max_loss"] = _text(request["max_loss"], "max_loss")
     step = request.get("step", "linear")

@@ -19,6 +19,7 @@ if [ "$what" = dev ]; then
   command -v node >/dev/null 2>&1 || need nodejs
   need chromium
   need openssl
+  need poppler-utils
   need ssss
   need softhsm2
   need libbcprov-java

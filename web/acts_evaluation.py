@@ -3,6 +3,7 @@
 from typing import Any
 
 from node.domain import evaluation
+from node.domain.drawn_terms import undrawn_tie
 from node.domain.lot import LotState
 from node.domain.report import evaluation_report, report_sha256
 from node.domain.values import Actor
@@ -98,6 +99,15 @@ EVALUATION_ACTS: tuple[Act, ...] = (
         _close_recheck,
     ),
     Act(
+        "tie",
+        "按抽取结果排定并列",
+        evaluation.ResolveTie,
+        "排定",
+        no_fields,
+        lambda lot: bool(undrawn_tie(lot)),
+        plain(lambda _lot, _v, _a: evaluation.ResolveTie()),
+    ),
+    Act(
         "report",
         "完成评标报告",
         evaluation.CompleteReport,
@@ -112,7 +122,7 @@ EVALUATION_ACTS: tuple[Act, ...] = (
                 hint="没有的不填。每行一人：编号,具体情况。依法视为同意评标结论，并写入报告",
             )
         ),
-        lambda lot: lot.evaluation.ranked and not lot.evaluation.reported_at_ms,
+        lambda lot: lot.evaluation.ranked and not lot.evaluation.reported_at_ms and not undrawn_tie(lot),
         _complete,
     ),
 )

@@ -27,7 +27,11 @@ def scheme_of(text: str) -> notice.Scheme:
         data = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
         price = data["price"]
         method = notice.PriceMethod(
-            **{**price, "outliers": tuple(notice.OutlierRow(**row) for row in price.get("outliers", []))}
+            **{
+                **price,
+                "outliers": tuple(notice.OutlierRow(**row) for row in price.get("outliers", [])),
+                "options": tuple(price.get("options", [])),
+            }
         )
         scheme = notice.Scheme(
             **{

@@ -56,6 +56,12 @@ async def _committee(node: Node, lot: LotState, values: dict[str, Any], command_
     )
 
 
+def _replaceable(lot: LotState) -> tuple[tuple[str, str], ...]:
+    """Return whom this act can replace; a drawn expert is replaced by the draw (web/draws.py)."""
+    drawn = lot.panel.how == "drawn"
+    return tuple((m.no, f"{m.no} {m.seat} 号席") for m in lot.panel.members if not drawn or m.kind != "expert")
+
+
 async def _replace(node: Node, lot: LotState, values: dict[str, Any], command_id: bytes, actor: Actor) -> Receipt:
     members = members_of(values["members"], venue_nodes(node))
     if len(members) != 1:
@@ -116,9 +122,7 @@ OPENING_ACTS: tuple[Act, ...] = (
         panel.ReplaceMember,
         "更换",
         lambda lot: (
-            Field(
-                "no", "被更换成员", "choice", choices=tuple((m.no, f"{m.no} {m.seat} 号席") for m in lot.panel.members)
-            ),
+            Field("no", "被更换成员", "choice", choices=_replaceable(lot)),
             Field(
                 "reason",
                 "原因",
@@ -128,9 +132,9 @@ OPENING_ACTS: tuple[Act, ...] = (
             TEXT,
             Field("members", "接替人员（一行）", "area", longest=1_000),
         ),
-        lambda lot: bool(lot.panel.members) and not lot.evaluation.closed,
+        lambda lot: bool(_replaceable(lot)) and not lot.evaluation.closed,
         _replace,
-        note="被更换成员已作出的评审结论无效，由接替人员重新评审。",
+        note="抽取的专家在“可验证抽取”中更换。被更换成员已作出的评审结论无效，由接替人员重新评审。",
     ),
     Act(
         "opening-start",

@@ -8,7 +8,7 @@ from node.domain import ceremony, drawn
 from node.domain.ceremony import PARTY_ROLES
 from node.domain.drawn import DrawState, ExpertsFrozen
 from node.domain.duties import DUTIES
-from node.domain.panel import FormCommittee
+from node.domain.panel import FormCommittee, ReplaceMember
 from node.domain.values import Actor, Role
 from node.drawing import Drawings, Seat
 from node.node import Node
@@ -26,6 +26,9 @@ OUTCOMES = {
     "absent": "未到场",
     "recused": "需要回避",
 }
+
+
+REPLACED = {"absent": "未到场", "recusal": "需要回避", "unable": "不能继续履职", "misconduct": "违规被更换"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def party_of(state: DrawState, role: Role) -> str:
 
 
 def _open(state: DrawState) -> bool:
-    return state.frozen is not None and not state.voided and not state.seed
+    return state.frozen is not None and not state.voided and not state.ranked
 
 
 def _own(state: DrawState, role: Role) -> ceremony.Party | None:
@@ -83,13 +86,13 @@ def _may_commit(state: DrawState, role: Role) -> bool:
 
 def _may_reveal(state: DrawState, role: Role) -> bool:
     own = _own(state, role)
-    return _open(state) and state.ceremony.committed and own is not None and not own.nonce
+    return _open(state) and state.ceremony.committed and own is not None and not own.revealed
 
 
 def _silent(state: DrawState) -> tuple[tuple[str, str], ...]:
     if not _open(state) or not state.ceremony.committed:
         return ()
-    return tuple((one.name, PARTIES[one.name]) for one in state.ceremony.parties if not one.nonce)
+    return tuple((one.name, PARTIES[one.name]) for one in state.ceremony.parties if not one.revealed)
 
 
 def _reached(state: DrawState) -> tuple[tuple[str, str], ...]:
@@ -131,22 +134,34 @@ async def _publish(g: Given) -> Receipt:
     return await g.draws.publish(g.draw_id, command_id=g.command_id, actor=g.actor)
 
 
-async def _seat(g: Given) -> Receipt:
-    nodes = venue_nodes(g.node)
+async def _replace(g: Given) -> Receipt:
+    v = g.values
+    seats = _seats_of(v["seat"], "seat", venue_nodes(g.node))
+    if len(seats) != 1:
+        raise FieldErrors({"seat": "一次更换一位成员"})
+    lot_code, reason = g.state.lot_code, v["reason"]
+    return await g.draws.replace(lot_code, reason, v["text"], seats[0], command_id=g.command_id, actor=g.actor)
+
+
+def _seats_of(text: str, field: str, nodes: tuple[str, ...]) -> tuple[Seat, ...]:
     seats = []
-    for number, line in enumerate((row for row in g.values["seats"].splitlines() if row.strip()), 1):
+    for number, line in enumerate((row for row in text.splitlines() if row.strip()), 1):
         parts = [part.strip() for part in line.replace("，", ",").split(",")]
         if len(parts) != 3 or not all(parts):
-            raise FieldErrors({"seats": f"第 {number} 行须有三项，用逗号分开：成员编号、节点、席位"})
+            raise FieldErrors({field: f"第 {number} 行须有三项，用逗号分开：成员编号、节点、席位"})
         if parts[1] not in nodes:
-            raise FieldErrors({"seats": f"第 {number} 行的节点“{parts[1]}”不在本开评标室：{'、'.join(nodes)}"})
+            raise FieldErrors({field: f"第 {number} 行的节点“{parts[1]}”不在本开评标室：{'、'.join(nodes)}"})
         seats.append(Seat(*parts))
+    return tuple(seats)
+
+
+async def _seat(g: Given) -> Receipt:
+    nodes = venue_nodes(g.node)
+    seats = _seats_of(g.values["seats"], "seats", nodes)
     tenderer = members_of(g.values["tenderer"], nodes)
     if any(member.kind != "tenderer" for member in tenderer):
         raise FieldErrors({"tenderer": "这里只填招标人代表，专家由抽取确定"})
-    return await g.draws.seat(
-        g.state.lot_code, g.draw_id, tuple(seats), tenderer, command_id=g.command_id, actor=g.actor
-    )
+    return await g.draws.seat(g.state.lot_code, g.draw_id, seats, tenderer, command_id=g.command_id, actor=g.actor)
 
 
 _HOLDERS = tuple((str(at), f"第 {at} 位受托人") for at in range(1, ceremony.TRUSTEES + 1))
@@ -166,8 +181,8 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "reveal",
-            "公开随机数",
-            "公开",
+            "揭示随机数",
+            "揭示",
             drawn.RevealNonce,
             lambda _state, _role: (
                 Field(
@@ -184,21 +199,21 @@ STEPS: dict[str, Step] = {
             "提交份额",
             ceremony.ReleaseShare,
             lambda state, _role: (
-                Field("party", "未公开随机数的一方", "choice", choices=_silent(state)),
+                Field("party", "未揭示随机数的一方", "choice", choices=_silent(state)),
                 Field("trustee", "受托人", "choice", choices=_HOLDERS),
                 Field("share", "份额", "digest", longest=64, hint="由受托人用 erhai draw share 解出"),
             ),
             lambda state, _role: bool(_silent(state)),
             _share,
             shared=True,
-            note="各方承诺齐备后，逾时未公开的，由受托人提交份额，三份即可开启。",
+            note="各方承诺齐备后，逾时未揭示的，由受托人提交份额，三份即可开启。",
         ),
         Step(
             "escrow",
             "开启托管",
             "开启托管",
             drawn.OpenEscrow,
-            lambda state, _role: (Field("party", "未公开随机数的一方", "choice", choices=_silent(state)),),
+            lambda state, _role: (Field("party", "未揭示随机数的一方", "choice", choices=_silent(state)),),
             lambda state, _role: (
                 bool(_silent(state)) and any(len(one.shares) >= ceremony.THRESHOLD for one in state.ceremony.parties)
             ),
@@ -236,6 +251,21 @@ STEPS: dict[str, Step] = {
             ),
             lambda state, _role: isinstance(state.frozen, ExpertsFrozen) and state.complete and not state.order,
             _seat,
+        ),
+        Step(
+            "replace",
+            "更换未到场或者回避的成员",
+            "更换",
+            ReplaceMember,
+            lambda _state, _role: (
+                Field("reason", "原因", "choice", choices=tuple(REPLACED.items())),
+                Field("text", "说明", "area", longest=2_000),
+                Field("seat", "递补成员的席位", longest=100, hint="新成员编号,节点,席位"),
+            ),
+            lambda state, _role: bool(state.gone) and not state.order,
+            _replace,
+            note="见证人员记录未到场、需要回避或者退出后，同一排序的下一位递补。更换谁、由谁递补由抽取记录确定，不能选择；"
+            "被更换成员作出的评审结论无效（《招标投标法实施条例》第四十八条）。",
         ),
         Step(
             "publish",

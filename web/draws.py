@@ -6,11 +6,14 @@ from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
 from node.domain import drawn
 from node.domain.ceremony import WITNESS, reveals_due_ms
+from node.domain.draw_proof import COEFFICIENT, TIE
 from node.domain.draw_proof import PARTIES as REQUIRED
 from node.domain.drawing import names_sealed
 from node.domain.drawn import DrawState, ExpertsFrozen, OptionsFrozen
+from node.domain.drawn_terms import options_of
 from node.domain.eligibility import DrawRequest, Group, Recusal, Span
 from node.domain.lot import LotState
+from node.domain.refused import Refused
 from node.domain.secrecy import Secret, Stage, may_read, stage_of
 from node.domain.streams import draw_stream
 from node.domain.values import Role
@@ -60,16 +63,10 @@ _FREEZE = (
     Field("approver_pin", "批准人的口令", "pin", required=False, longest=40, hint="由批准人本人输入"),
 )
 
-_OPTIONS = (
-    Field(
-        "kind", "抽取事项", "choice", choices=((drawn.COEFFICIENT, "系数（开标后）"), (drawn.TIE, "并列次序（评分后）"))
-    ),
-    Field("name", "名称", longest=60, hint="招标文件中的系数名称，例如 K"),
-    Field("options", "备选项", "words", longest=4_000, hint="一行一个：系数的各个取值，或者并列投标人的编号"),
-)
+_KIND_WORDS = {COEFFICIENT: "系数（开标后）", TIE: "并列先后（评分后）"}
 _OPTIONS_NOTE = (
-    "备选项冻结后，各方承诺、公开随机数，结果由种子唯一确定，任何人可以重算。同一名称不重新抽取。"
-    "抽取结果只作记录：本版本计分仍用评标办法中写定的系数，并列的名次仍标明并列。"
+    "名称和备选项由系统按招标文件和排序填写，不能更改。冻结后，各方承诺、揭示随机数，结果由种子唯一确定，任何人可以重算。"
+    "计分和排序只采用这一结果；同一事项不重新抽取。"
 )
 
 
@@ -87,8 +84,10 @@ async def of_lot(request: Request) -> Response:
         live=f"lot/{lot.lot_code},log",
         lot=lot,
         draws=states,
-        may_draw_options=operator and lot.opening.started,
-        may_freeze=operator and not lot.panel.members and (all(state.over for _id, state in states)),
+        may_draw_options=operator and bool(_needed(lot)),
+        may_freeze=operator
+        and not lot.panel.members
+        and (all(state.over for _id, state in states if state.kind == drawn.EXPERTS)),
     )
 
 
@@ -181,13 +180,29 @@ async def freeze(request: Request) -> Response:
     )
 
 
+def _needed(lot: LotState) -> tuple[tuple[str, str], ...]:
+    """Return what this lot has to draw, each with its words: what the documents declare, and a tie at the candidates' number."""
+    found = []
+    for kind, word in _KIND_WORDS.items():
+        try:
+            name, options = options_of(lot, kind)
+        except Refused:
+            continue
+        found.append((kind, f"{word} {name if kind == COEFFICIENT else ''}：{'、'.join(options)}"))
+    return tuple(found)
+
+
+def _option_fields(lot: LotState) -> tuple[Field, ...]:
+    return (Field("kind", "抽取事项", "choice", choices=_needed(lot)),)
+
+
 @routes.get("/desk/lots/{lot}/draws/options")
 @for_roles(Role.OPERATOR)
 async def options_form(request: Request) -> Response:
     """Show the form that freezes the options of a coefficient or a tie."""
     lot = await lot_of(request)
     url = f"/desk/lots/{lot.lot_code}/draws"
-    form = FormState(f"{url}/options", _OPTIONS, {}, command_id=new_command_id(), button="冻结备选项")
+    form = FormState(f"{url}/options", _option_fields(lot), {}, command_id=new_command_id(), button="冻结备选项")
     return _form(request, form, "抽取系数或并列次序", back=f"/desk/lots/{lot.lot_code}", note=_OPTIONS_NOTE)
 
 
@@ -197,20 +212,21 @@ async def options(request: Request) -> Response:
     """Freeze the options and lead to the receipt."""
     lot, data = await lot_of(request), await read_form(request)
     url = f"/desk/lots/{lot.lot_code}/draws"
-    form = FormState.returned(f"{url}/options", _OPTIONS, data, "冻结备选项")
+    form = FormState.returned(f"{url}/options", _option_fields(lot), data, "冻结备选项")
     try:
-        command_id, values = command_id_of(data), parse(_OPTIONS, data)
+        command_id, values = command_id_of(data), parse(_option_fields(lot), data)
     except FieldErrors as wrong:
         form.errors = wrong.errors
         back = f"/desk/lots/{lot.lot_code}"
         return _form(request, form, "抽取系数或并列次序", back=back, note=_OPTIONS_NOTE, status=422)
-    draws = request.app[DRAWINGS]
+    draws, kind = request.app[DRAWINGS], values["kind"]
+    name, choices = options_of(lot, kind)
     receipt = await draws.freeze_options(
-        values["kind"],
+        kind,
         lot.lot_code,
-        await _next_number(draws, lot, values["kind"], values["name"]),
-        values["name"],
-        values["options"],
+        await _next_number(draws, lot, kind, name),
+        name,
+        choices,
         parties=REQUIRED,
         command_id=command_id,
         actor=signed_in(request).actor,
@@ -245,6 +261,8 @@ async def show(request: Request) -> Response:
     node, draws, person = request.app[NODE], request.app[DRAWINGS], signed_in(request).person
     lot = await node.state(f"lot/{state.lot_code}")
     seated = isinstance(lot, LotState) and lot.panel.draw_id == draw_id
+    sitting = {member.commitment for member in lot.panel.members} if seated else set()
+    leaving = sum(who in sitting for who, _why in state.gone)
     names = []
     may_call = may_read(Secret.PHONES, Stage.BIDDING, person.role)
     if seated and may_read(Secret.NAMES, stage_of(lot), person.role):
@@ -267,17 +285,20 @@ async def show(request: Request) -> Response:
         if isinstance(frozen, ExpertsFrozen)
         else [],
         parties=PARTIES,
-        due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.seed else 0,
-        late=[one for one in state.ceremony.parties if not one.nonce] if state.ceremony.committed else [],
-        noted=noted.hex() if noted and not state.ceremony.party(party).nonce else "",
+        due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.ranked else 0,
+        late=[one for one in state.ceremony.parties if not one.revealed] if state.ceremony.committed else [],
+        noted=noted.hex() if noted and not state.ceremony.party(party).revealed else "",
         calls=await draws.calls(draw_id) if may_call and not state.voided else (),
         outcomes=OUTCOMES,
+        leaving=leaving,
+        replacing=sum(one.who not in sitting for one in state.accepted) if seated else 0,
         names=names,
         steps=[
             step
             for step in STEPS.values()
             if step.may(state, person.role)
             and not (step.slug == "seat" and seated)
+            and not (step.slug == "replace" and not leaving)
             and not (step.slug == "publish" and names_sealed(lot))
         ],
     )

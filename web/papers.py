@@ -1,6 +1,7 @@
 """Documents for download: PDFs of a lot, bundles and proofs of a log."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable
 from functools import partial
 
@@ -15,6 +16,7 @@ from node.domain.streams import lot_stream
 from node.domain.values import Role
 from node.node import Node
 from node.receipts import number_of
+from node.trust import machine_ms
 from node.views import custody as custody_view
 from sync.checkpoint import read
 from sync.log import origins
@@ -86,7 +88,15 @@ async def paper(request: Request) -> Response:
     attached, note = await evidence(node, lot.lot_code, kind)
     held, _ = read(note)
     receipt = await node.receipt(number_of(held.origin, held.size - 1))
-    pdf = await asyncio.to_thread(make, lot, attached, note, receipt=receipt)
+    keys = node.keys
+
+    def made() -> bytes:
+        from web.pdf_signature import signed  # noqa: PLC0415 - heavy: only whoever asks for a document waits for it
+
+        now = dt.datetime.fromtimestamp(machine_ms() / 1_000, dt.UTC)
+        return signed(make(lot, attached, note, receipt=receipt), keys.folder, keys.node, now)
+
+    pdf = await asyncio.to_thread(made)
     return _file(pdf, "application/pdf", f"{name}-{lot.lot_code}.pdf")
 
 

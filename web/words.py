@@ -210,7 +210,7 @@ EVENTS = {
     "draw.experts-frozen": "冻结专家抽取名单",
     "draw.options-frozen": "冻结备选项",
     "draw.nonce-committed": "承诺随机数",
-    "draw.nonce-revealed": "公开随机数",
+    "draw.nonce-revealed": "揭示随机数",
     "draw.share-released": "受托人提交份额",
     "draw.escrow-opened": "开启托管的随机数",
     "draw.pool-ranked": "确定抽取排序",

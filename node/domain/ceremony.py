@@ -2,11 +2,13 @@
 
 A commit comes with the nonce in escrow: split among the trustees, each share wrapped to its holder and its digest on record.
 So whoever keeps a nonce back changes nothing: the trustees open the very nonce that was committed to.
+
+What is revealed goes to the log sealed to the room, and in the clear with the result: before it, nobody outside can compute.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from node.domain.draw import fits
 from node.domain.draw_proof import PARTIES
@@ -25,8 +27,10 @@ PARTY_ROLES: dict[str, frozenset[Role]] = {
 }
 TRUSTEES, THRESHOLD = 5, 3
 REVEAL, ESCROW = "reveal", "escrow"
+ESCROW_FALSE = "escrow-false"
 MINUTE_MS = 60_000
 _WRAP_MOST = 256
+_SEAL_MOST = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +64,40 @@ class NonceCommitted:
 
 @dataclass(frozen=True, slots=True)
 class NonceRevealed:
-    """The party has revealed."""
+    """The party has revealed; `sealed` is the nonce under the room's key until the result is public."""
 
     party: str
-    nonce: bytes
+    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseShare:
-    """A trustee releases the share of a party that keeps its nonce back. `trustee` counts from 1."""
+    """A trustee releases the share of a party that keeps its nonce back. `trustee` counts from 1.
+
+    `sealed` is the share under the room's key: three of them in the clear would tell the nonce.
+    """
 
     party: str
     trustee: int
-    share: bytes
+    share: bytes = field(repr=False)
+    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ShareReleased:
-    """One share is public."""
+    """One share is here and is the one that was recorded; `sealed` to the room."""
 
     party: str
     trustee: int
-    share: bytes
+    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class EscrowOpened:
-    """The nonce of a party that kept it back, put together from these trustees' shares."""
+    """The nonce of a party that kept it back, put together from these trustees' shares; `sealed` to the room."""
 
     party: str
-    nonce: bytes
+    sealed: bytes
     trustees: tuple[int, ...]
 
 
@@ -104,16 +112,22 @@ class DrawVoided:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One party's part of the ceremony."""
+    """One party's part of the ceremony. `sealed` is its nonce as the room holds it, `nonce` what was published in the end."""
 
     name: str
     person: str = ""
     commit: bytes = b""
     share_digests: tuple[bytes, ...] = ()
     wraps: tuple[bytes, ...] = ()
-    nonce: bytes = b""
+    sealed: bytes = b""
     source: str = ""
-    shares: tuple[tuple[int, bytes], ...] = ()
+    shares: tuple[tuple[int, bytes], ...] = ()  # trustee, share sealed to the room
+    nonce: bytes = b""
+
+    @property
+    def revealed(self) -> bool:
+        """Whether the nonce is known to the room."""
+        return bool(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +150,17 @@ class CeremonyState:
         """Whether every party has committed."""
         return bool(self.parties) and all(party.commit for party in self.parties)
 
-    def known_after(self, name: str, nonce: bytes) -> tuple[bytes, ...] | None:
-        """Return every nonce in the parties' order once this one is known too; None while another is missing."""
-        nonces = tuple(nonce if party.name == name else party.nonce for party in self.parties)
-        return nonces if all(nonces) else None
+    def last_to_reveal(self, name: str) -> bool:
+        """Return whether every other party's nonce is known."""
+        return all(party.revealed for party in self.parties if party.name != name)
+
+    def require_nonces(self, nonces: Sequence[bytes]) -> None:
+        """Raise Refused for nonces, in the parties' order, that are not all those committed to."""
+        if len(nonces) != len(self.parties):
+            raise Refused("nonce-differs", rule="nonce-as-committed", value=str(len(nonces)))
+        for party, nonce in zip(self.parties, nonces, strict=True):
+            if not fits(nonce, party.commit):
+                raise Refused("nonce-differs", rule="nonce-as-committed", value=party.name)
 
 
 def begin(parties: Sequence[str], trustees: Sequence[Trustee]) -> CeremonyState:
@@ -181,7 +202,7 @@ def commit(state: CeremonyState, command: CommitNonce, asked: Asked) -> tuple[ob
     return (done,)
 
 
-def reveal(state: CeremonyState, name: str, nonce: bytes, asked: Asked) -> NonceRevealed:
+def reveal(state: CeremonyState, name: str, nonce: bytes, sealed: bytes, asked: Asked) -> NonceRevealed:
     """Return the reveal of a party by the person who committed. Raises Refused."""
     party = _own_party(state, name, asked)
     _open_to_nonces(state, party)
@@ -189,7 +210,8 @@ def reveal(state: CeremonyState, name: str, nonce: bytes, asked: Asked) -> Nonce
         raise Refused("party-of-another", rule="who-commits-reveals", value=asked.actor.person)
     if not fits(nonce, party.commit):
         raise Refused("nonce-differs", rule="nonce-as-committed", value=name)
-    return NonceRevealed(name, nonce)
+    _require_sealed(sealed)
+    return NonceRevealed(name, sealed)
 
 
 def release(state: CeremonyState, command: ReleaseShare, profile: Profile, asked: Asked) -> ShareReleased:
@@ -207,18 +229,31 @@ def release(state: CeremonyState, command: ReleaseShare, profile: Profile, asked
     expected = party.share_digests[command.trustee - 1]
     if hashlib.sha256(command.share).digest() != expected:
         raise Refused("share-differs", rule="share-as-recorded", value=str(command.trustee), limit=expected.hex()[:16])
-    return ShareReleased(party.name, command.trustee, command.share)
+    _require_sealed(command.sealed)
+    return ShareReleased(party.name, command.trustee, command.sealed)
 
 
-def escrow_opened(state: CeremonyState, name: str, nonce: bytes) -> tuple[object, ...]:
+def escrow_opened(state: CeremonyState, name: str, nonce: bytes, sealed: bytes) -> tuple[object, ...]:
     """Return what shares that are on record give: the nonce, or, where they do not give it, the party's fault."""
     party = state.party(name)
     _open_to_nonces(state, party)
     if len(party.shares) < THRESHOLD:
         raise Refused("shares-too-few", rule="escrow", value=str(len(party.shares)), limit=str(THRESHOLD))
     if not fits(nonce, party.commit):
-        return (DrawVoided("escrow-false", name, ""),)
-    return (EscrowOpened(name, nonce, tuple(number for number, _ in party.shares)),)
+        return (DrawVoided(ESCROW_FALSE, name, ""),)
+    _require_sealed(sealed)
+    return (EscrowOpened(name, sealed, tuple(number for number, _ in party.shares)),)
+
+
+def published(state: CeremonyState, nonces: Sequence[bytes]) -> CeremonyState:
+    """Return the ceremony with every nonce in the clear."""
+    given = zip(state.parties, nonces, strict=True)
+    return replace(state, parties=tuple(replace(party, nonce=nonce) for party, nonce in given))
+
+
+def _require_sealed(sealed: bytes) -> None:
+    if not 0 < len(sealed) <= _SEAL_MOST:
+        raise Refused("nonce-not-sealed", rule="nonces-secret-until-result", cites=("ZB 37",))
 
 
 def reveals_due_ms(state: CeremonyState, profile: Profile) -> int:
@@ -232,12 +267,12 @@ def evolve(state: CeremonyState, event: object, person: str, at_ms: int) -> Cere
         case NonceCommitted(party=name, commit=made, share_digests=digests, wraps=wraps):
             after = _with(state, name, person=person, commit=made, share_digests=digests, wraps=wraps)
             return replace(after, committed_at_ms=at_ms) if after.committed else after
-        case NonceRevealed(party=name, nonce=nonce):
-            return _with(state, name, nonce=nonce, source=REVEAL)
-        case ShareReleased(party=name, trustee=trustee, share=share):
-            return _with(state, name, shares=(*state.party(name).shares, (trustee, share)))
-        case EscrowOpened(party=name, nonce=nonce):
-            return _with(state, name, nonce=nonce, source=ESCROW)
+        case NonceRevealed(party=name, sealed=sealed):
+            return _with(state, name, sealed=sealed, source=REVEAL)
+        case ShareReleased(party=name, trustee=trustee, sealed=sealed):
+            return _with(state, name, shares=(*state.party(name).shares, (trustee, sealed)))
+        case EscrowOpened(party=name, sealed=sealed):
+            return _with(state, name, sealed=sealed, source=ESCROW)
         case _:
             return state
 
@@ -259,7 +294,7 @@ def _open_to_nonces(state: CeremonyState, party: Party) -> None:
     if not state.committed:
         missing = ", ".join(one.name for one in state.parties if not one.commit)
         raise Refused("commits-missing", rule="all-commit-first", value=missing)
-    if party.nonce:
+    if party.revealed:
         raise Refused("revealed-already", rule="reveal-once", value=party.name)
 
 

@@ -161,6 +161,11 @@ class CustodyState:
     released_to: str = ""
 
 
+def parts_of(lot_code: str) -> tuple[str, str]:
+    """Return how the names of the streams begin that move with a lot: its members' sheets, its draws."""
+    return f"sheet/{lot_code}/", f"draw/{lot_code}-"
+
+
 COMMANDS: tuple[type, ...] = (TakeCustody, ReleaseCustody, RecallCustody)
 TAIL_COMMANDS: tuple[type, ...] = (AdoptEntry, DeclineEntry)
 EVENTS: tuple[type, ...] = (CustodyTaken, CustodyReleased, CustodyRecalled, EntryAdopted, EntryDeclined)
@@ -254,7 +259,7 @@ def _take(state: CustodyState, lot_code: str, command: TakeCustody, asked: Asked
     if command.how == HANDED_OVER and state.released_to != asked.node:
         raise Refused("custody-not-released", rule="released-first", value=asked.node, limit=state.released_to)
     for one in command.moved:
-        mine = one.stream == f"lot/{lot_code}" or one.stream.startswith(f"sheet/{lot_code}/")
+        mine = one.stream == f"lot/{lot_code}" or one.stream.startswith(parts_of(lot_code))
         if not mine or one.from_origin == asked.origin:
             raise Refused("not-this-lots-stream", rule="streams-of-the-other", value=one.stream, limit=lot_code)
         if one.stream == f"lot/{lot_code}" and one.term <= state.term:

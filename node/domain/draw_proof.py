@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from node.domain import draw
 from node.domain.refused import Refused
 
-VERSION = 1
+VERSIONS = (1, 2)  # 2 adds the digest over everything else
 PARTIES = ("CENTER", "SUPERVISOR", "TENDERER")  # 交易中心、行政监督、招标人: first, in this order; others follow
 SOURCES = ("reveal", "escrow")
+COEFFICIENT, TIE = KINDS = ("coefficient", "tie")
+_DRAWN = ("drawn-differs", "drawn")
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -51,6 +53,20 @@ class Proof:
     groups: tuple[ProofGroup, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionProof:
+    """What a published draw of a coefficient (one result) or of a tie (all, in drawn order) says; hex in lower case."""
+
+    draw_id: str
+    kind: str
+    name: str
+    options: tuple[str, ...]
+    pool_hash: str
+    parties: tuple[ProofParty, ...]
+    seed: str
+    drawn: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What does not hold: a code of a closed list, and the place in the proof."""
@@ -61,27 +77,50 @@ class Problem:
 
 def judge(proof: Proof) -> Problem | None:
     """Return the first thing in a proof that does not follow; None where everything does."""
-    found = _judge_pool(proof) or _judge_parties(proof.parties)
-    if found is not None:
-        return found
-    nonces = [bytes.fromhex(party.nonce) for party in proof.parties]
-    seed = draw.seed_of(proof.draw_id, bytes.fromhex(proof.pool_hash), nonces)
-    if proof.seed != seed.hex():
-        return Problem("seed-differs", "seed")
+    seed = _judged_seed(proof, proof.pool, "pool")
+    if isinstance(seed, Problem):
+        return seed
     if proof.order != draw.ranked(seed, proof.pool):
         return Problem("order-differs", "order")
     return _judge_groups(proof.order, proof.groups)
 
 
-def _judge_pool(proof: Proof) -> Problem | None:
+def judge_options(proof: OptionProof) -> Problem | None:
+    """Return the first thing in the proof of a coefficient or a tie that does not follow; None where everything does."""
+    if proof.kind not in KINDS or not proof.name or len(proof.options) < 2:
+        return Problem("options-malformed", "kind")
+    seed = _judged_seed(proof, proof.options, "options")
+    if isinstance(seed, Problem):
+        return seed
+    return None if proof.drawn == drawn_of(proof.kind, seed, proof.name, proof.options) else Problem(*_DRAWN)
+
+
+def drawn_of(kind: str, seed: bytes, name: str, options: Sequence[str]) -> tuple[str, ...]:
+    """Return what a seed draws: one value for a coefficient, the whole order for a tie."""
+    if kind == COEFFICIENT:
+        return (draw.drawn_option(seed, name, options),)
+    return draw.tie_order(seed, name, options)
+
+
+def _judged_seed(proof: Proof | OptionProof, numbers: tuple[str, ...], where: str) -> bytes | Problem:
+    """Return the seed that pool and nonces give, or the first thing of them that does not hold."""
+    found = _judge_pool(proof, numbers, where) or _judge_parties(proof.parties)
+    if found is not None:
+        return found
+    nonces = [bytes.fromhex(party.nonce) for party in proof.parties]
+    seed = draw.seed_of(proof.draw_id, bytes.fromhex(proof.pool_hash), nonces)
+    return seed if proof.seed == seed.hex() else Problem("seed-differs", "seed")
+
+
+def _judge_pool(proof: Proof | OptionProof, numbers: tuple[str, ...], where: str) -> Problem | None:
     if not proof.draw_id or not proof.draw_id.isprintable():
         return Problem("draw-id-malformed", "draw_id")
     try:
-        pool = draw.sorted_pool(proof.pool)
+        pool = draw.sorted_pool(numbers)
     except Refused as refused:
-        return Problem(refused.code, "pool")
-    if pool != proof.pool:
-        return Problem("pool-not-sorted", "pool")
+        return Problem(refused.code, where)
+    if pool != numbers:
+        return Problem("pool-not-sorted", where)
     if draw.pool_hash(pool).hex() != proof.pool_hash:
         return Problem("pool-hash-differs", "pool_hash")
     return None

@@ -3,20 +3,19 @@
 draw/<lot code>-<round>-<E|K|T><number>: experts (专家), a coefficient (系数), a tie (并列).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from node.domain import ceremony, draw
 from node.domain.ceremony import CommitNonce, DrawVoided, ReleaseShare
 from node.domain.draw import Reached, Standing
+from node.domain.draw_proof import COEFFICIENT, TIE, drawn_of
 from node.domain.drawn import (
     ACCEPTED,
-    COEFFICIENT,
     DRAWS_MOST,
     EXPERTS,
     PENDING,
     POOL_MOST,
-    TIE,
     Accepted,
     CancelDraw,
     DrawPublished,
@@ -24,10 +23,12 @@ from node.domain.drawn import (
     ExpertsFrozen,
     FreezeExperts,
     FreezeOptions,
+    Held,
     OpenEscrow,
     OptionDrawn,
     OptionsFrozen,
     OutcomeRecorded,
+    PlaceReached,
     PlaceStanding,
     PoolRanked,
     PublishDraw,
@@ -35,11 +36,14 @@ from node.domain.drawn import (
     RevealNonce,
     draw_id,
 )
+from node.domain.drawn_terms import options_of
 from node.domain.eligibility import check_request, eligible, require_enough
 from node.domain.guards import breach, require_digest, require_one_of, require_second, require_short, require_text
 from node.domain.profile import Profile
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import DAY_MS, Asked, Recorded
+
+KINDS = (EXPERTS, COEFFICIENT, TIE)
 
 
 def decide(state: DrawState, stream: str, command: object, asked: Asked) -> tuple[Any, ...]:
@@ -60,18 +64,19 @@ def _after_freeze(state: DrawState, stream: str, command: object, asked: Asked) 
         raise Refused("draw-void", rule="void-is-over", value=state.voided)
     match command:
         case CommitNonce():
+            _require_trusted(state, asked)
             return ceremony.commit(state.ceremony, command, asked)
         case RevealNonce():
-            done = ceremony.reveal(state.ceremony, command.party, command.nonce, asked)
+            done = ceremony.reveal(state.ceremony, command.party, command.nonce, command.sealed, asked)
             return done, *_known(state, stream, command, asked)
         case ReleaseShare():
             return (ceremony.release(state.ceremony, command, asked.profile(state.frozen.profile_id), asked),)
         case OpenEscrow():
-            opened = ceremony.escrow_opened(state.ceremony, command.party, command.nonce)
+            opened = ceremony.escrow_opened(state.ceremony, command.party, command.nonce, command.sealed)
             void = any(isinstance(one, DrawVoided) for one in opened)
             return opened if void else (*opened, *_known(state, stream, command, asked))
         case RecordOutcome():
-            return (_outcome(state, command),)
+            return (_outcome(state, stream, command, asked),)
         case CancelDraw():
             require_second(asked, command.second)
             require_text(reason=command.reason)
@@ -80,9 +85,20 @@ def _after_freeze(state: DrawState, stream: str, command: object, asked: Asked) 
                 raise Refused("draw-complete", rule="cancel-before-complete")
             return (DrawVoided("cancelled", str(asked.actor.role), command.reason),)
         case PublishDraw():
-            return (_publish(state, command, asked),)
+            return (_publish(state, stream, command, asked),)
         case _:
             raise NotOffered("draw/", type(command).__name__)
+
+
+def _require_trusted(state: DrawState, asked: Asked) -> None:
+    """Refuse a person whose false escrow ended an earlier draw of this lot: it would be worth another try each time."""
+    frozen = state.frozen
+    if frozen is None:
+        return
+    for number in range(1, frozen.number):
+        before = asked.look(f"draw/{draw_id(state.lot_code, frozen.round_no, state.kind, number)}")
+        if asked.actor.person == before.at_fault:
+            raise Refused("party-barred", rule="false-escrow-once", value=asked.actor.person, limit=str(number))
 
 
 def evolve(state: DrawState, event: object, recorded: Recorded) -> DrawState:
@@ -90,17 +106,20 @@ def evolve(state: DrawState, event: object, recorded: Recorded) -> DrawState:
     match event:
         case ExpertsFrozen() | OptionsFrozen():
             return replace(state, frozen=event, ceremony=ceremony.begin(event.parties, event.trustees))
-        case DrawVoided(why=why):
-            return replace(state, voided=why)
-        case PoolRanked(seed=seed, standings=places):
-            standings = tuple(Standing(one.groups, one.employer) for one in places)
-            return replace(state, seed=seed, standings=standings, reached=draw.first_reached(state.needs, standings))
-        case OptionDrawn(seed=seed, drawn=drawn):
-            return replace(state, seed=seed, drawn=drawn)
+        case DrawVoided(why=why, party=party):
+            false = why == ceremony.ESCROW_FALSE
+            return replace(state, voided=why, at_fault=state.ceremony.party(party).person if false else "")
+        case PoolRanked(reached=reached):
+            return replace(state, ranked=True, reached=tuple(Reached(one.group, one.place) for one in reached))
+        case OptionDrawn(seed=seed, nonces=nonces, drawn=drawn):
+            opened = ceremony.published(state.ceremony, nonces)
+            return replace(state, ranked=True, seed=seed, ceremony=opened, drawn=drawn)
         case OutcomeRecorded():
             return _after_outcome(state, event)
-        case DrawPublished(order=order):
-            return replace(state, order=order)
+        case DrawPublished(seed=seed, nonces=nonces, order=order, standings=places):
+            standings = tuple(Standing(one.groups, one.employer) for one in places)
+            opened = ceremony.published(state.ceremony, nonces)
+            return replace(state, seed=seed, ceremony=opened, order=order, standings=standings)
         case _:
             person = recorded.actor.partition(":")[2].partition("@")[0]
             return replace(state, ceremony=ceremony.evolve(state.ceremony, event, person, recorded.at_ms))
@@ -167,6 +186,9 @@ def _freeze_options(state: DrawState, stream: str, command: FreezeOptions, asked
         raise Refused("not-opened", rule="coefficient-after-deadline", value=command.name)
     if command.kind == TIE and not lot.evaluation.closed:
         raise Refused("scoring-open", rule="tie-after-scoring", value=command.name)
+    name, declared = options_of(lot, command.kind)
+    if command.name != name or set(options) != set(declared):
+        raise Refused("options-differ", rule="drawn-as-declared", value=command.name, limit=name)
     ceremony.begin(command.parties, command.trustees)
     return (
         OptionsFrozen(
@@ -221,28 +243,53 @@ def _fresh(command: FreezeExperts, profile: Profile, asked: Asked) -> None:
 # -- seed, ranking, calls ------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """What the seed makes of the list: who stands at which place."""
+
+    seed: bytes
+    order: tuple[str, ...]
+    standings: tuple[Standing, ...]
+
+
 def _known(
     state: DrawState, stream: str, command: RevealNonce | OpenEscrow, asked: Asked
 ) -> tuple[PoolRanked | OptionDrawn, ...]:
     """Return the outcome when this nonce is the last one; nothing before."""
-    nonces = state.ceremony.known_after(command.party, command.nonce)
     frozen = state.frozen
-    if nonces is None or frozen is None:
+    if not state.ceremony.last_to_reveal(command.party) or frozen is None:
         return ()
+    if isinstance(frozen, ExpertsFrozen):
+        ranking = _ranking(state, stream, command.held, asked)
+        first = draw.first_reached(state.needs, ranking.standings)
+        return (PoolRanked(tuple(PlaceReached(one.group, one.place) for one in first)),)
+    nonces = command.held.nonces if command.held else ()
+    state.ceremony.require_nonces(nonces)
     seed = draw.seed_of(stream.partition("/")[2], frozen.pool_hash, nonces)
-    if isinstance(frozen, OptionsFrozen):
-        if frozen.kind == COEFFICIENT:
-            return (OptionDrawn(seed, (draw.drawn_option(seed, frozen.name, frozen.options),)),)
-        return (OptionDrawn(seed, draw.tie_order(seed, frozen.name, frozen.options)),)
-    numbers = [number for number, _, _ in command.listed]
-    if not numbers or draw.pool_hash(numbers) != frozen.pool_hash:
-        raise Refused("pool-differs", rule="pool-as-frozen", value=str(len(numbers)), limit=str(frozen.pool_size))
-    asks = not asked.profile(frozen.profile_id).flag("draw-same-employer")
-    by_number = {number: PlaceStanding(groups, employer if asks else -1) for number, groups, employer in command.listed}
-    return (PoolRanked(seed, tuple(by_number[number] for number in draw.ranked(seed, numbers))),)
+    return (OptionDrawn(seed, nonces, drawn_of(frozen.kind, seed, frozen.name, frozen.options)),)
 
 
-def _outcome(state: DrawState, command: RecordOutcome) -> OutcomeRecorded:
+def _ranking(state: DrawState, stream: str, held: Held | None, asked: Asked) -> _Ranking:
+    """Return the one ranking from what the room holds. Raises Refused where that is not what was frozen and committed to."""
+    frozen = state.frozen
+    if not isinstance(frozen, ExpertsFrozen) or held is None:
+        raise Refused("pool-differs", rule="pool-as-frozen")
+    state.ceremony.require_nonces(held.nonces)
+    listed = {number: (groups, employer) for number, groups, employer in held.listed}
+    if not listed or len(listed) != len(held.listed) or draw.pool_hash(listed) != frozen.pool_hash:
+        raise Refused("pool-differs", rule="pool-as-frozen", value=str(len(listed)), limit=str(frozen.pool_size))
+    seed = draw.seed_of(stream.partition("/")[2], frozen.pool_hash, held.nonces)
+    order = draw.ranked(seed, listed)
+    if asked.profile(frozen.profile_id).flag("draw-same-employer"):
+        return _Ranking(seed, order, tuple(Standing(listed[number][0]) for number in order))
+    # Numbered as they come up: a number in the list's own order would tell whoever knows the bank which employer it is.
+    numbers: dict[int, int] = {}
+    for number in order:
+        numbers.setdefault(listed[number][1], len(numbers))
+    return _Ranking(seed, order, tuple(Standing(listed[no][0], numbers[listed[no][1]]) for no in order))
+
+
+def _outcome(state: DrawState, stream: str, command: RecordOutcome, asked: Asked) -> OutcomeRecorded:
     found = next((one for one in state.reached if one.place == command.place), None)
     if found is None:
         raise Refused("not-reached", rule="in-order", value=str(command.place))
@@ -254,21 +301,27 @@ def _outcome(state: DrawState, command: RecordOutcome) -> OutcomeRecorded:
         require_digest(who=command.who)
         if not command.sealed:
             raise Refused("identity-not-sealed", rule="names-secret-until-result", cites=("ZB 37",))
-        return OutcomeRecorded(command.place, command.outcome, command.who, command.sealed)
-    return OutcomeRecorded(command.place, command.outcome, b"", b"")
+        return OutcomeRecorded(command.place, command.outcome, command.who, command.sealed, -1)
+    ranking = _ranking(state, stream, command.held, asked)
+    reached = _marked(state.reached, command.place, command.outcome)
+    place = draw.next_place(found.group, ranking.standings, reached)
+    return OutcomeRecorded(command.place, command.outcome, b"", b"", -1 if place is None else place)
+
+
+def _marked(reached: tuple[Reached, ...], place: int, outcome: str) -> tuple[Reached, ...]:
+    return tuple(Reached(one.group, one.place, outcome) if one.place == place else one for one in reached)
 
 
 def _after_outcome(state: DrawState, event: OutcomeRecorded) -> DrawState:
-    reached = tuple(
-        Reached(one.group, one.place, event.outcome) if one.place == event.place else one for one in state.reached
-    )
+    reached = _marked(state.reached, event.place, event.outcome)
     accepted = tuple(one for one in state.accepted if one.place != event.place)
     if event.outcome == ACCEPTED:
         return replace(state, reached=reached, accepted=(*accepted, Accepted(event.place, event.who, event.sealed)))
+    gone = tuple((one.who, event.outcome) for one in state.accepted if one.place == event.place)
+    state = replace(state, gone=(*state.gone, *gone))
     group = next(one.group for one in reached if one.place == event.place)
-    place = draw.next_place(group, state.standings, reached)
-    if place is not None:
-        reached = (*reached, Reached(group, place))
+    if event.next_place >= 0:
+        reached = (*reached, Reached(group, event.next_place))
     return replace(state, reached=reached, accepted=accepted)
 
 
@@ -277,7 +330,7 @@ def names_sealed(lot: Any) -> bool:
     return not lot.evaluation.reported_at_ms and not lot.project.ended
 
 
-def _publish(state: DrawState, command: PublishDraw, asked: Asked) -> DrawPublished:
+def _publish(state: DrawState, stream: str, command: PublishDraw, asked: Asked) -> DrawPublished:
     if state.kind != EXPERTS or state.frozen is None:
         raise Refused("draw-published", rule="published-once", value=state.kind)
     if state.order:
@@ -285,8 +338,8 @@ def _publish(state: DrawState, command: PublishDraw, asked: Asked) -> DrawPublis
     lot = asked.look(f"lot/{state.lot_code}")
     if names_sealed(lot):
         raise Refused("draw-sealed", rule="published-after-evaluation", cites=("ZB 37",))
-    if draw.pool_hash(command.order) != state.frozen.pool_hash:
-        raise Refused("pool-differs", rule="pool-as-frozen", value=str(len(command.order)))
-    if command.order != draw.ranked(state.seed, command.order):
-        raise Refused("order-differs", rule="order-by-seed")
-    return DrawPublished(command.order)
+    if not state.ranked:
+        raise Refused("draw-incomplete", rule="drawn-in-order")
+    ranking = _ranking(state, stream, command.held, asked)
+    standings = tuple(PlaceStanding(one.groups, one.employer) for one in ranking.standings)
+    return DrawPublished(ranking.seed, command.held.nonces, ranking.order, standings)

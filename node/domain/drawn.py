@@ -1,21 +1,24 @@
 """What is asked and recorded of a draw (抽取记录): its commands, its events, and what the rules remember of it.
 
-Until the end the log knows experts of a draw by their place in the ranking only; who they are is sealed to the room.
+Until the end the log knows experts of a draw by their place in the ranking only. Who they are, the nonces and with them the
+seed are sealed to the room: whoever holds the expert bank's file, but not the room's keys, cannot compute them either.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from node.domain import ceremony, draw
 from node.domain.ceremony import CeremonyState, CommitNonce, ReleaseShare, Trustee
 from node.domain.draw import Reached, Standing
-from node.domain.draw_proof import Proof, ProofGroup, ProofParty
+from node.domain.draw_proof import COEFFICIENT, TIE, OptionProof, Proof, ProofGroup, ProofParty
 from node.domain.eligibility import DrawRequest, Expert, Small
 from node.domain.refused import Refused
 
-EXPERTS, COEFFICIENT, TIE = "experts", "coefficient", "tie"
+EXPERTS = "experts"
 LETTERS = {EXPERTS: "E", COEFFICIENT: "K", TIE: "T"}
 POOL_MOST = 1_000  # the sealed list stands in one entry
 DRAWS_MOST = 99
+_AHEAD = 3
 Listed = tuple[str, tuple[int, ...], int]  # an expert of the list: number, groups, employer within the list
 ACCEPTED, PENDING = "accepted", "pending"
 
@@ -92,37 +95,57 @@ class OptionsFrozen:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What the room's keys open: every nonce in the parties' order, and the list (empty for a coefficient or a tie).
+
+    The node gives it with the last nonce and with each outcome; the rules hold it against commits and pool hash every time.
+    """
+
+    nonces: tuple[bytes, ...] = field(repr=False)
+    listed: tuple[Listed, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RevealNonce:
-    """Reveal. `ranked` is the opened list in ranking order, as the node finds it when this is the last nonce."""
+    """Reveal; `sealed` is the nonce for the log. With the last nonce the node opens what it holds."""
 
     party: str
-    nonce: bytes
-    listed: tuple[Listed, ...] = ()
+    nonce: bytes = field(repr=False)
+    sealed: bytes
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OpenEscrow:
-    """Open the nonce of a party that kept it back, from the shares on record; `nonce` is what they give."""
+    """Open the nonce of a party that kept it back, from the shares on record; `nonce` is what they give, also `sealed`."""
 
     party: str
-    nonce: bytes
-    listed: tuple[Listed, ...] = ()
+    nonce: bytes = field(repr=False)
+    sealed: bytes
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceStanding:
-    """One place of the ranking: for which groups, and a number for the employer (-1: the rule does not ask)."""
+    """One place of the ranking: for which groups, and a number for the employer, by first place (-1: nobody asks)."""
 
     groups: tuple[int, ...]
     employer: int
 
 
 @dataclass(frozen=True, slots=True)
-class PoolRanked:
-    """The seed is known; whoever holds the list knows the order. `standings` are in ranking order."""
+class PlaceReached:
+    """A group reached this place of the ranking."""
 
-    seed: bytes
-    standings: tuple[PlaceStanding, ...]
+    group: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRanked:
+    """The room knows the order; the groups have reached their first. Seed and order stay sealed until the end."""
+
+    reached: tuple[PlaceReached, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,27 +153,33 @@ class OptionDrawn:
     """The seed is known, and with it the options in drawn order: one for a coefficient, all of them for a tie."""
 
     seed: bytes
+    nonces: tuple[bytes, ...]
     drawn: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOutcome:
-    """What came of reaching one expert: accepted, or why not. `who` commits to the expert's data, `sealed` holds it."""
+    """What came of reaching one expert: accepted, or why not. `who` commits to the expert's data, `sealed` holds it.
+
+    `held` is there where somebody does not come: it tells who is next.
+    """
 
     place: int
     outcome: str
     who: bytes = b""
     sealed: bytes = b""
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecorded:
-    """One expert has answered; whoever does not come makes the next in the ranking the replacement."""
+    """One expert has answered; whoever does not come makes `next_place` of the ranking the replacement, -1: nobody is left."""
 
     place: int
     outcome: str
     who: bytes
     sealed: bytes
+    next_place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +192,19 @@ class CancelDraw:
 
 @dataclass(frozen=True, slots=True)
 class PublishDraw:
-    """Publish the numbers of the pool, so that anybody can re-run the draw. `order` is the ranking."""
+    """Publish nonces and numbers, so that anybody can re-run the draw."""
 
-    order: tuple[str, ...]
+    held: Held
 
 
 @dataclass(frozen=True, slots=True)
 class DrawPublished:
-    """The ranking by number."""
+    """Everything that was sealed but names: seed, nonces, the ranking by number, and what every place stands for."""
 
+    seed: bytes
+    nonces: tuple[bytes, ...]
     order: tuple[str, ...]
+    standings: tuple[PlaceStanding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +223,13 @@ class DrawState:
     frozen: ExpertsFrozen | OptionsFrozen | None = None
     ceremony: CeremonyState = field(default_factory=CeremonyState)
     voided: str = ""
-    seed: bytes = b""
+    at_fault: str = ""  # the person whose false escrow ended the draw
+    ranked: bool = False
+    seed: bytes = b""  # known with the result of a coefficient or a tie; of an expert draw, when it is published
     standings: tuple[Standing, ...] = ()
     reached: tuple[Reached, ...] = ()
     accepted: tuple[Accepted, ...] = ()
+    gone: tuple[tuple[bytes, str], ...] = ()  # who had accepted and does not come after all, and why
     drawn: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
 
@@ -235,9 +270,7 @@ class DrawState:
         return tuple(
             group
             for group, need in enumerate(self.needs)
-            if self.seed
-            and sum(one.stands for one in self.reached if one.group == group) < need
-            and draw.next_place(group, self.standings, self.reached) is None
+            if self.ranked and sum(one.stands for one in self.reached if one.group == group) < need
         )
 
     @property
@@ -245,9 +278,7 @@ class DrawState:
         """Whether everybody who is needed has accepted; for a coefficient or a tie, whether it is drawn."""
         if self.kind != EXPERTS:
             return bool(self.drawn)
-        return bool(self.seed) and all(
-            self.standing_in(group, ACCEPTED) == need for group, need in enumerate(self.needs)
-        )
+        return self.ranked and all(self.standing_in(group, ACCEPTED) == need for group, need in enumerate(self.needs))
 
     @property
     def over(self) -> bool:
@@ -260,8 +291,19 @@ def draw_id(lot_code: str, round_no: int, kind: str, number: int) -> str:
     return f"{lot_code}-{round_no}-{LETTERS[kind]}{number}"
 
 
-def proof_of(state: DrawState, stream: str) -> Proof:
-    """Return the published proof. Raises Refused while the numbers are sealed."""
+def draws_ahead(lot_code: str, round_no: int, known: Collection[str]) -> tuple[str, ...]:
+    """Return the ids of the next draws of every kind, beside those whose streams are known."""
+    found = []
+    for kind in LETTERS:
+        ids = [draw_id(lot_code, round_no, kind, number) for number in range(1, DRAWS_MOST + 1)]
+        found += [one for one in ids if f"draw/{one}" not in known][:_AHEAD]
+    return tuple(found)
+
+
+def proof_of(state: DrawState, stream: str) -> Proof | OptionProof:
+    """Return the published proof. Raises Refused while the numbers are sealed, or a coefficient is not drawn."""
+    if isinstance(state.frozen, OptionsFrozen) and state.drawn:
+        return _option_proof(state, state.frozen, stream)
     if not state.order or not isinstance(state.frozen, ExpertsFrozen):
         raise Refused("draw-not-published", rule="published-after-evaluation", cites=("ZB 37",))
     groups = []
@@ -277,18 +319,34 @@ def proof_of(state: DrawState, stream: str) -> Proof:
                 passed=tuple((state.order[place], passed[place]) for place in sorted(passed)),
             )
         )
-    parties = tuple(
-        ProofParty(name=one.name, commit=one.commit.hex(), nonce=one.nonce.hex(), source=one.source)
-        for one in state.ceremony.parties
-    )
     return Proof(
         draw_id=stream.partition("/")[2],
         pool=draw.sorted_pool(state.order),
         pool_hash=state.frozen.pool_hash.hex(),
-        parties=parties,
+        parties=_proof_parties(state),
         seed=state.seed.hex(),
         order=state.order,
         groups=tuple(groups),
+    )
+
+
+def _option_proof(state: DrawState, frozen: OptionsFrozen, stream: str) -> OptionProof:
+    return OptionProof(
+        draw_id=stream.partition("/")[2],
+        kind=frozen.kind,
+        name=frozen.name,
+        options=frozen.options,
+        pool_hash=frozen.pool_hash.hex(),
+        parties=_proof_parties(state),
+        seed=state.seed.hex(),
+        drawn=state.drawn,
+    )
+
+
+def _proof_parties(state: DrawState) -> tuple[ProofParty, ...]:
+    return tuple(
+        ProofParty(name=one.name, commit=one.commit.hex(), nonce=one.nonce.hex(), source=one.source)
+        for one in state.ceremony.parties
     )
 
 

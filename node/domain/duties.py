@@ -72,6 +72,7 @@ DUTIES: dict[type, frozenset[Role]] = {
     evaluation.CorrectPrice: frozenset({EXPERT, OPERATOR}),
     evaluation.CloseScoring: frozenset({EXPERT, OPERATOR}),
     evaluation.CloseRecheck: frozenset({EXPERT, OPERATOR}),
+    evaluation.ResolveTie: frozenset({EXPERT, OPERATOR}),
     evaluation.CompleteReport: frozenset({EXPERT, OPERATOR}),
     sheet.SignIn: frozenset({EXPERT}),
     sheet.DeclareRecusal: frozenset({EXPERT}),

@@ -202,13 +202,45 @@ class RankRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedNonce:
+    """One party of a draw that the ranking rests on."""
+
+    name: str
+    commit: bytes
+    nonce: bytes
+    source: str  # reveal | escrow
+
+
+@dataclass(frozen=True, slots=True)
+class UsedDraw:
+    """A draw that the ranking rests on, with all that anybody needs to re-run it. kind: coefficient | tie."""
+
+    draw_id: str
+    kind: str
+    name: str
+    options: tuple[str, ...]
+    result: tuple[str, ...]
+    seed: bytes
+    parties: tuple[UsedNonce, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RankingComputed:
-    """Computed by the system, to the fen; never marked by anybody."""
+    """Computed by the system, to the fen; never marked by anybody.
+
+    While a tie at the candidates' number is not drawn, `candidates` are those before it; then the ranking is recorded anew.
+    """
 
     benchmark: str  # "" for methods without
     benchmark_exact: str
     rows: tuple[RankRow, ...]
     candidates: tuple[str, ...]
+    draws: tuple[UsedDraw, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveTie:
+    """Take the drawn order of the bids that share the last candidate's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +333,8 @@ def decide(lot: "LotState", command: object, asked: Asked) -> tuple[object, ...]
             return scored.close(lot, command, asked)
         case CloseRecheck():
             return scored.close_recheck(lot, command, asked)
+        case ResolveTie():
+            return scored.resolve_tie(lot, asked)
         case CompleteReport():
             return scored.complete(lot, command, asked)
         case _:
@@ -351,6 +385,7 @@ COMMANDS: tuple[type, ...] = (
     CorrectPrice,
     CloseScoring,
     CloseRecheck,
+    ResolveTie,
     CompleteReport,
 )
 EVENTS: tuple[type, ...] = (

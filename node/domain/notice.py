@@ -69,6 +69,8 @@ class PriceMethod:
     round_benchmark: int = -1  # -1: not rounded
     round_deviation: int = -1
     round_score: int = 2
+    drawn: str = ""  # the parameter that is drawn after the opening: w | k | r
+    options: tuple[str, ...] = ()  # what it is drawn from
 
 
 @dataclass(frozen=True, slots=True)

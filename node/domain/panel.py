@@ -90,6 +90,8 @@ class MemberReplaced:
 HOW = ("drawn", "designated")
 KINDS = ("expert", "tenderer")
 REASONS = ("recusal", "absent", "unable", "misconduct")
+# What the draw says of a member who had accepted, and the reasons of a replacement that fit it.
+REASONS_OF = {"absent": ("absent",), "recused": ("recusal",), "withdrawn": ("unable", "misconduct")}
 _NUMBER = re.compile(r"[0-9A-Za-z-]{1,8}", re.ASCII)  # part of the name of the sheet's stream
 
 
@@ -258,6 +260,7 @@ def _replace(lot: "LotState", command: ReplaceMember, asked: Asked) -> tuple[obj
         raise Refused("session-key-not-wrapped", rule="venues-hold-the-key", value=venue)
     if lot.panel.how == "drawn" and leaving.kind == "expert":
         found = asked.look(f"draw/{lot.panel.draw_id}")
+        _require_gone(found, leaving, command.reason)
         sitting = {member.commitment for member in lot.panel.members}
         if command.successor.commitment not in {one.who for one in found.accepted} - sitting:
             raise Refused("members-not-as-drawn", rule="same-method", value=lot.panel.draw_id, cites=("ZBT 48",))
@@ -266,6 +269,14 @@ def _replace(lot: "LotState", command: ReplaceMember, asked: Asked) -> tuple[obj
     replaced = MemberReplaced(command.no, command.reason, command.text, command.successor)
     # His votes were counted: what they decided falls, and the committee concludes again with the successor (ZBT 48).
     return (replaced, PreliminaryReopened(command.no)) if lot.evaluation.concluded else (replaced,)
+
+
+def _require_gone(found: DrawState, leaving: Member, reason: str) -> None:
+    """Refuse to replace a drawn member of whom the draw does not say that he does not come, and for which reason."""
+    outcome = dict(found.gone).get(leaving.commitment, "")
+    if reason not in REASONS_OF.get(outcome, ()):
+        limit = ", ".join(REASONS_OF.get(outcome, ())) or "outcome"
+        raise Refused("member-not-gone", rule="outcome-first", value=reason, limit=limit, cites=("ZBT 48",))
 
 
 COMMANDS: tuple[type, ...] = (FormCommittee, ElectChair, ReplaceMember)

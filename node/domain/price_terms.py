@@ -14,6 +14,7 @@ from node.domain.scoring import Benchmark, LowestEvaluated, LowestRatio, PriceRu
 if TYPE_CHECKING:
     from node.domain.notice import OutlierRow, PriceMethod
 
+DRAWABLE = ("w", "k", "r")  # parameters of a benchmark that the documents may leave to a draw
 METHODS = ("lowest-ratio", "lowest-evaluated", "benchmark")
 MOST_PLACES = 18
 HIGHEST_FACTOR = 2  # r = 99 is a percentage in the wrong place, not a float
@@ -25,6 +26,8 @@ def price_terms(method: "PriceMethod", control_fen: int | None) -> PriceTerms:
     Raises Refused with the fact `field` for text that is no quantity, a value out of range, a parameter that the method
     does not have, or a share of a control price that is not there.
     """
+    if method.drawn:
+        raise refuse("drawn", "coefficient-not-drawn", value=method.drawn)
     if control_fen is not None and control_fen <= 0:
         raise refuse("control", "not-positive", value=money_text(yuan(control_fen)), limit=0)
     rounding = Rounding(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.domain import report_words as words
+from node.domain.draw_proof import TIE
 from node.domain.notice import Scheme
 from node.domain.refused import Refused
 from node.domain.report_compared import Compared, compared
@@ -16,7 +17,7 @@ from node.domain.report_digest import record_sha256
 from node.domain.report_opening import OpeningRecord, bidder_name, opening_record
 
 if TYPE_CHECKING:
-    from node.domain.evaluation import RankingComputed, RankRow
+    from node.domain.evaluation import RankingComputed, RankRow, UsedDraw
     from node.domain.lot import LotState
     from node.domain.notice import DocumentsIssued
     from node.domain.project import LotRegistered
@@ -173,8 +174,30 @@ class WordLine:
 
 
 @dataclass(frozen=True, slots=True)
+class NonceLine:
+    """One party of a draw: what it committed to, and what it was."""
+
+    party: str
+    commit: str
+    nonce: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawLine:
+    """A draw that the result rests on, with its proof: whoever reads this can compute it again."""
+
+    draw_id: str
+    what: str
+    options: tuple[str, ...]
+    result: tuple[str, ...]
+    seed: str
+    parties: tuple[NonceLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """评标报告. `words` is the only field that the digest does not cover."""
+    """评标报告. The digest covers all but `words`; `draws` enters it where there are any."""
 
     basic: BasicData
     committee: Committee
@@ -188,6 +211,7 @@ class EvaluationReport:
     open_matters: tuple[str, ...]
     clarifications: tuple[Clarification, ...]
     words: tuple[WordLine, ...]
+    draws: tuple[DrawLine, ...] = ()
 
 
 def evaluation_report(lot: "LotState") -> EvaluationReport:
@@ -227,12 +251,13 @@ def evaluation_report(lot: "LotState") -> EvaluationReport:
         )
         if state.report
         else (),
+        draws=tuple(_draw(lot, one) for one in ranking.draws),
     )
 
 
 def report_sha256(report: EvaluationReport) -> bytes:
     """Return the digest that members sign: everything but their words."""
-    return record_sha256(_TAG, report, without=("words",))
+    return record_sha256(_TAG, report, without=("words",) if report.draws else ("words", "draws"))
 
 
 def _basic(lot: "LotState", registered: "LotRegistered", documents: "DocumentsIssued") -> BasicData:
@@ -341,13 +366,36 @@ def _candidate(lot: "LotState", row: "RankRow") -> CandidateLine:
     )
 
 
+def _draw(lot: "LotState", one: "UsedDraw") -> DrawLine:
+    tie = one.kind == TIE
+    return DrawLine(
+        draw_id=one.draw_id,
+        what="并列投标人的先后" if tie else f"系数 {one.name}",
+        options=one.options,
+        result=tuple(f"{bidder_name(lot, ref)}（{ref}）" for ref in one.result) if tie else one.result,
+        seed=one.seed.hex(),
+        parties=tuple(
+            NonceLine(
+                party=words.DRAW_PARTIES.get(party.name, party.name),
+                commit=party.commit.hex(),
+                nonce=party.nonce.hex(),
+                source=words.NONCE_SOURCES[party.source],
+            )
+            for party in one.parties
+        ),
+    )
+
+
 def _open_matters(lot: "LotState", scheme: Scheme, ranking: "RankingComputed") -> tuple[str, ...]:
     """What whoever decides on the award must know: places that stand equal, too few candidates, questions left open."""
     said = []
     ranks = sorted({row.rank for row in ranking.rows if row.tie})
+    drawn = {ref: one.draw_id for one in ranking.draws if one.kind == TIE for ref in one.result}
     for rank in ranks:
-        names = "、".join(bidder_name(lot, row.ref) for row in ranking.rows if row.rank == rank)
-        said.append(f"{names}并列第 {rank} 名，先后由招标人按招标文件的规定确定。")
+        refs = [row.ref for row in ranking.rows if row.rank == rank]
+        names = "、".join(bidder_name(lot, ref) for ref in refs)
+        how = f"由公开抽取确定（{drawn[refs[0]]}）" if refs[0] in drawn else "由招标人按招标文件的规定确定"
+        said.append(f"{names}并列第 {rank} 名，先后{how}。")
     if len(ranking.candidates) < scheme.candidates:
         said.append(
             f"通过评审的投标不足，推荐中标候选人 {len(ranking.candidates)} 名，招标文件规定推荐 {scheme.candidates} 名。"

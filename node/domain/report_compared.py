@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from node.domain import report_words as words
 from node.domain.aggregation import aggregate
+from node.domain.drawn_terms import settled
 from node.domain.exact import SHOWN_PLACES, decimal_text, ratio_text
 from node.domain.price_terms import price_terms
 from node.domain.report_opening import bidder_name
@@ -97,7 +98,8 @@ class Compared:
 
 def compared(lot: "LotState", documents: "DocumentsIssued", ranking: "RankingComputed") -> Compared:
     """Return the comparison of a ranked lot's standing bids."""
-    terms = price_terms(documents.scheme.price, documents.control_price_fen or None)
+    method = settled(documents.scheme.price, ranking.draws)
+    terms = price_terms(method, documents.control_price_fen or None)
     prices = [PricedBid(ref=ref, price_fen=_price_fen(lot, ref)) for ref in lot.standing_refs]
     scores = score_prices(terms, prices)
     return Compared(

@@ -4,6 +4,7 @@ Members sign these very words, so they are frozen: to change one is to begin a n
 may speak otherwise (web/words.py); what is signed may not.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ BY_SYSTEM = "系统判定"
 TENDER_METHODS = {"open": "公开招标", "invited": "邀请招标"}
 CATEGORIES = {"works": "工程", "goods": "货物", "services": "服务"}
 MEMBER_KINDS = {"expert": "专家", "tenderer": "招标人代表"}
+DRAW_PARTIES = {"CENTER": "交易中心", "SUPERVISOR": "行政监督", "TENDERER": "招标人", "WITNESS": "见证"}
+NONCE_SOURCES = {"reveal": "本方揭示", "escrow": "由托管开启"}
 COMMITTEE_HOW = {"drawn": "随机抽取", "entered": "手工录入", "designated": "直接确定"}
 GROUPS = {"technical": "技术", "business": "商务", "credit": "信用", "other": "其他"}
 CRITERION_KINDS = {"subjective": "主观", "objective": "客观"}
@@ -131,6 +134,9 @@ def price_rule(method: "PriceMethod") -> tuple[str, ...]:
 
 def _benchmark_rule(method: "PriceMethod") -> tuple[str, ...]:
     said = [f"价格分满分 {method.full} 分"]
+    if method.drawn:
+        said.append(f"{method.drawn} 在开标后公开抽取，备选值 {'、'.join(method.options)}")
+        method = replace(method, **{method.drawn: method.drawn})  # type: ignore[arg-type]
     said += _outliers(method)
     mixed = f"（最高投标限价×{method.w}＋平均价×（1－{method.w}））" if method.w else "平均价"
     factor = f"×（1－{method.k}）" if method.k else f"×{method.r}" if method.r else ""

@@ -5,8 +5,8 @@ A minimum price (ZBT 27) is not checked because a scheme has no place for one.
 
 from typing import TYPE_CHECKING
 
+from node.domain.drawn_terms import declared_terms
 from node.domain.guards import breach, require_distinct, require_one_of, require_text
-from node.domain.price_terms import price_terms
 from node.domain.profile import Profile
 from node.domain.refused import Refused
 
@@ -34,7 +34,7 @@ def check_scheme(scheme: "Scheme", control_price_fen: int, profile: Profile) -> 
     require_one_of(scheme.aggregation, AGGREGATIONS, "aggregation")
     if scheme.aggregation == "trimmed" and scheme.trim_from < TRIM_LEAVES_ONE:
         raise Refused("trim-too-few", rule="trimmed-mean", value=str(scheme.trim_from), limit=str(TRIM_LEAVES_ONE))
-    price_terms(scheme.price, control_price_fen or None)
+    declared_terms(scheme.price, control_price_fen or None)
     most = profile.rule("candidates-max")
     if not 1 <= scheme.candidates <= profile.number(most.id):
         raise breach(most, "candidates-out-of-range", value=scheme.candidates)

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from node.domain import drawn_terms
 from node.domain.aggregation import Item, group_score, recheck, total_score
+from node.domain.drawn_terms import coefficient_draws, require_resolved, settled, tie_at_cut
 from node.domain.evaluation import (
     CloseRecheck,
     CloseScoring,
@@ -23,6 +25,7 @@ from node.domain.evaluation import (
     RecheckOrdered,
     ReportCompleted,
     ScoringClosed,
+    UsedDraw,
 )
 from node.domain.exact import decimal_text, half_up, money_text, ratio_text
 from node.domain.guards import require_digest
@@ -55,6 +58,7 @@ def close(lot: "LotState", command: CloseScoring, asked: Asked) -> tuple[object,
     if hashlib.sha256(command.session_key).digest() != state.session_commitment:
         raise Refused("session-key-differs", rule="session-commitment")
     check_heads(lot, command.heads, asked)
+    draws = coefficient_draws(lot, asked)
     opened = {(one.member, one.ref): one for one in command.opened}
     kept = []
     for member in lot.panel.members:
@@ -70,7 +74,7 @@ def close(lot: "LotState", command: CloseScoring, asked: Asked) -> tuple[object,
             complete_marks(one.marks, criteria)
             kept.append(one)
     closed = ScoringClosed(command.session_key, command.heads, tuple(kept))
-    return (closed, _judged(lot, marks_by_bid(tuple(kept), ())))
+    return (closed, _judged(lot, marks_by_bid(tuple(kept), ()), draws))
 
 
 def close_recheck(lot: "LotState", command: CloseRecheck, asked: Asked) -> tuple[object, ...]:
@@ -89,7 +93,15 @@ def close_recheck(lot: "LotState", command: CloseRecheck, asked: Asked) -> tuple
     if tuple(corrections) == state.marks_corrected:
         raise Refused("nothing-corrected", rule="recheck-answered-first", cites=("87号令 64",))
     closed = RecheckClosed(command.heads, tuple(corrections))
-    return (closed, _judged(lot, marks_by_bid(state.opened, closed.corrections)))
+    return (closed, _judged(lot, marks_by_bid(state.opened, closed.corrections), coefficient_draws(lot, asked)))
+
+
+def resolve_tie(lot: "LotState", asked: Asked) -> tuple[RankingComputed]:
+    """Put the bids that share the last candidate's place into their drawn order."""
+    require_own_member(lot, asked)
+    if lot.evaluation.report is not None:
+        raise Refused("report-complete", rule="completed-once")
+    return (drawn_terms.resolve(lot, asked),)
 
 
 def marks_by_bid(
@@ -113,7 +125,7 @@ def _scheme(lot: "LotState") -> "Scheme":
     return documents.scheme
 
 
-def _judged(lot: "LotState", marks: Marks) -> RecheckOrdered | RankingComputed:
+def _judged(lot: "LotState", marks: Marks, draws: tuple[UsedDraw, ...]) -> RecheckOrdered | RankingComputed:
     scheme = _scheme(lot)
     items = [
         Item(no=one.no, full_centi=one.full_centi, step_centi=one.step_centi, objective=one.kind == "objective")
@@ -122,14 +134,14 @@ def _judged(lot: "LotState", marks: Marks) -> RecheckOrdered | RankingComputed:
     found = [finding for ref in lot.standing_refs for finding in recheck(ref, items, marks.get(ref, {}))]
     if found:
         return RecheckOrdered(tuple(Inconsistency(one.ref, one.item, one.kind, one.members) for one in found))
-    return ranking(lot, marks)
+    return ranking(lot, marks, draws)
 
 
-def ranking(lot: "LotState", marks: Marks) -> RankingComputed:
+def ranking(lot: "LotState", marks: Marks, draws: tuple[UsedDraw, ...] = ()) -> RankingComputed:
     """Compute prices, group scores, totals and places of every standing bid. Exact inside; text outside."""
     documents, scheme = lot.notice.documents, _scheme(lot)
     control_fen = documents.control_price_fen if documents else 0
-    terms = price_terms(scheme.price, control_fen or None)
+    terms = price_terms(settled(scheme.price, draws), control_fen or None)
     prices = {ref: price_fen(lot, ref) for ref in lot.standing_refs}
     scores = score_prices(terms, [PricedBid(ref=ref, price_fen=fen) for ref, fen in prices.items()])
     by_price = {one.ref: one for one in scores.scored}
@@ -157,11 +169,13 @@ def ranking(lot: "LotState", marks: Marks) -> RankingComputed:
         for ref, rank, tie in order
     )
     benchmark = scores.benchmark
+    open_refs = tie_at_cut(rows, scheme.candidates)
     return RankingComputed(
         benchmark="" if benchmark is None else decimal_text(benchmark.value, 6),
         benchmark_exact="" if benchmark is None else ratio_text(benchmark.value),
         rows=rows,
-        candidates=tuple(row.ref for row in rows[: scheme.candidates]),
+        candidates=tuple(row.ref for row in rows[: scheme.candidates] if row.ref not in open_refs),
+        draws=draws,
     )
 
 
@@ -217,6 +231,7 @@ def complete(lot: "LotState", command: CompleteReport, asked: Asked) -> tuple[Re
         raise Refused("not-ranked", rule="report-after-ranking", cites=("ZBT 53",))
     if state.report is not None:
         raise Refused("report-complete", rule="completed-once")
+    require_resolved(lot)
     require_digest(report_sha256=command.report_sha256)
     check_heads(lot, command.heads, asked)
     words = {member: (word, text) for member, word, text in command.words}

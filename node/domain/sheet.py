@@ -452,6 +452,9 @@ def _sign_report(sheet: SheetState, lot: "LotState", command: SignReport) -> tup
         raise Refused("not-ranked", rule="report-after-ranking", cites=("ZBT 53",))
     if lot.evaluation.reported_at_ms:
         raise Refused("report-complete", rule="before-report-complete", cites=("ZBT 53",))
+    from node.domain.drawn_terms import require_resolved  # noqa: PLC0415 - it builds on the dataclasses above
+
+    require_resolved(lot)
     if sheet.report_word and sheet.report_sha256 == command.report_sha256:
         raise Refused("report-signed", rule="one-word-on-the-report", cites=("ZBT 53",))
     require_one_of(command.word, WORDS, "word")

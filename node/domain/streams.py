@@ -63,7 +63,7 @@ def decide(stream: str, state: Any, command: Any, asked: Asked) -> tuple[Any, ..
         raise Refused(UNKNOWN_KEPT, rule="known-events-only", value=state.name, facts=(("stream", stream),))
     kind, _, rest = stream.partition("/")
     allow(command, asked.actor)
-    if kind in {"lot", "sheet"} and isinstance(command, custody.TAIL_COMMANDS):
+    if kind in {"lot", "sheet", "draw"} and isinstance(command, custody.TAIL_COMMANDS):
         return custody.decide_tail(command, asked)
     match kind:
         case "lot":

@@ -85,9 +85,23 @@ def _kebab(name: str) -> str:
 _UNION = type(int | None)
 
 # Current version of events whose fields changed since version 1, with the function that lifts the older fields.
-VERSIONS: dict[str, int] = {"panel.committee-formed": 2}
+VERSIONS: dict[str, int] = {
+    "panel.committee-formed": 2,
+    "notice.documents-issued": 2,
+    "evaluation.ranking-computed": 2,
+}
+
+
+def _undrawn_price(raw: Sequence[Any]) -> Sequence[Any]:
+    """Documents from before coefficients were drawn: the price method of their scheme has no such parameter."""
+    sha256, (name, criteria, checks, price, *scheme), *rest = raw
+    return (sha256, (name, criteria, checks, (*price, "", ()), *scheme), *rest)
+
+
 LIFTS: dict[tuple[str, int], Callable[[Sequence[Any]], Sequence[Any]]] = {
     ("panel.committee-formed", 1): lambda raw: (*raw, "", ""),  # before the draw: no reason, no draw
+    ("notice.documents-issued", 1): _undrawn_price,
+    ("evaluation.ranking-computed", 1): lambda raw: (*raw, ()),  # nothing drawn
 }
 
 EVENTS: dict[str, type] = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from node.domain.custody import CustodyTaken, EntryAdopted, EntryDeclined
+from node.domain.custody import CustodyTaken, EntryAdopted, EntryDeclined, parts_of
 from node.views.log import COLUMNS, IndexRow, origins_of, rows_of
 from sync.codec import Entry
 from sync.keys import name_base
@@ -81,7 +81,7 @@ def project(db: apsw.Connection, entry: Entry, events: tuple[object, ...]) -> fr
             case CustodyTaken(moved=streams) if entry.stream.startswith("lot/"):
                 lot_code = entry.stream.removeprefix("lot/")
                 for one in streams:
-                    if one.stream != entry.stream and not one.stream.startswith(f"sheet/{lot_code}/"):
+                    if one.stream != entry.stream and not one.stream.startswith(parts_of(lot_code)):
                         continue
                     db.execute(
                         "INSERT INTO custody_terms VALUES (?, ?, ?, ?, ?, ?)",
@@ -210,9 +210,10 @@ def tail(db: apsw.Connection, stream: str) -> list[TailRow]:
 
 def tails_of_lot(db: apsw.Connection, lot_code: str) -> list[TailRow]:
     """Return the tails of every stream of a lot."""
-    sheets = f"sheet/{lot_code}/"
-    sql = "SELECT DISTINCT stream FROM custody_terms WHERE stream = ? OR (stream >= ? AND stream < ?) ORDER BY 1"
-    moved = [row[0] for row in db.execute(sql, (f"lot/{lot_code}", sheets, sheets + "\x7f"))]
+    bounds = [bound for start in parts_of(lot_code) for bound in (start, start + "\x7f")]
+    spans = " OR (stream >= ? AND stream < ?)" * (len(bounds) // 2)
+    sql = f"SELECT DISTINCT stream FROM custody_terms WHERE stream = ?{spans} ORDER BY 1"
+    moved = [row[0] for row in db.execute(sql, (f"lot/{lot_code}", *bounds))]
     return [one for stream in moved for one in tail(db, stream)]
 
 

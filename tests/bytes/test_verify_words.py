@@ -12,7 +12,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "verify.md").read_text(encoding="ut
 
 
 def test_the_page_lists_every_problem_once_in_the_order_of_the_code():
-    assert re.findall(r"^\| `([a-z-]+)` \| [^|]+ \|$", PAGE, re.MULTILINE) == [str(problem) for problem in Problem]
+    of_the_log = PAGE.partition("## Openings, replayed")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \| [^|]+ \|$", of_the_log, re.MULTILINE) == [str(one) for one in Problem]
 
 
 def test_every_problem_has_words_in_both_languages():

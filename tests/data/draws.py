@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from node.domain import draw
 from node.domain.draw import Reached, Standing
-from node.domain.draw_proof import PARTIES, Proof, ProofGroup, ProofParty
+from node.domain.draw_proof import PARTIES, OptionProof, Proof, ProofGroup, ProofParty, drawn_of
 
 POOL = tuple(f"532924{n:04d}" for n in range(1, 13))
 DRAW_ID = "DRAW-20260320-0001"
@@ -48,6 +48,31 @@ def vector() -> Proof:
         seed=SEED,
         order=ORDER,
         groups=(group,),
+    )
+
+
+def coefficient() -> OptionProof:
+    """K of D-1's seed is index 4 of five; here the pool is the options, so the seed is another."""
+    return option_proof("coefficient", "K", ("0.95", "0.96", "0.97", "0.98", "0.99"))
+
+
+def tie() -> OptionProof:
+    """Three tied bids in drawn order."""
+    return option_proof("tie", "tie", ("P-1", "P-2", "P-3"))
+
+
+def option_proof(kind: str, name: str, options: tuple[str, ...]) -> OptionProof:
+    frozen = draw.pool_hash(options)
+    seed = draw.seed_of(DRAW_ID, frozen, NONCES)
+    return OptionProof(
+        draw_id=DRAW_ID,
+        kind=kind,
+        name=name,
+        options=options,
+        pool_hash=frozen.hex(),
+        parties=parties(NONCES, ["reveal", "escrow", "reveal"]),
+        seed=seed.hex(),
+        drawn=drawn_of(kind, seed, name, options),
     )
 
 

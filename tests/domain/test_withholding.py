@@ -1,10 +1,11 @@
 """The last to reveal knows the draw before anybody else. With escrowed nonces silence changes nothing; without, it is a retry.
 
-20,000 draws of 5 out of 40 with fixed nonces. The last party has a friend in the pool and keeps its nonce back whenever the
-friend would not be drawn.
+Draws of 5 out of 40 with fixed nonces: 2,000 here, 20,000 by `make withholding`. The last party has a friend in the pool and
+keeps its nonce back whenever the friend would not be drawn. It is given more than the log gives: it knows the others' nonces.
 """
 
 import hashlib
+import os
 from math import sqrt
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from node.domain import draw
 from node.domain.draw import Standing
 
-RUNS, POOL, NEED = 20_000, tuple(f"{n:04d}" for n in range(40)), 5
+RUNS = int(os.environ.get("ERHAI_DRAWS", "2000"))
+POOL, NEED = tuple(f"{n:04d}" for n in range(40)), 5
 FRIEND = POOL[17]
 FROZEN = draw.pool_hash(POOL)
 STANDINGS = (Standing((0,)),) * len(POOL)
@@ -44,10 +46,10 @@ def friends_share(*, escrow: bool, withhold: bool) -> float:
 def test_silence_gains_nothing_where_nonces_are_escrowed():
     open_, silent = friends_share(escrow=True, withhold=False), friends_share(escrow=True, withhold=True)
     assert silent == open_
-    assert abs(silent - FAIR) < 3.3 * SIGMA < 0.01
+    assert abs(silent - FAIR) < 3.3 * SIGMA
 
 
 def test_the_same_silence_gains_ten_points_where_they_are_not():
     silent = friends_share(escrow=False, withhold=True)
     assert silent - FAIR > 10 * SIGMA
-    assert silent == pytest.approx(1 - (1 - FAIR) ** 2, abs=0.01)  # 23.4 %
+    assert silent == pytest.approx(1 - (1 - FAIR) ** 2, abs=4 * SIGMA)  # 23.4 %

@@ -55,6 +55,7 @@ class Room:
     node: Node
     clock: FixedClock
     refs: list[str] = field(default_factory=list)
+    scheme: notice.Scheme = cast.SCHEME
 
     @classmethod
     def in_folder(cls, folder: Path) -> "Room":
@@ -86,7 +87,7 @@ class Room:
         await self.do(project.DecideFiling("no-problem", ""), SUPERVISOR)
         digest = hashlib.sha256(b"documents").digest()
         documents = notice.IssueDocuments(
-            digest, cast.SCHEME, cast.CONTROL_PRICE_FEN, cast.BOND, validity_days=cast.VALIDITY_DAYS
+            digest, self.scheme, cast.CONTROL_PRICE_FEN, cast.BOND, validity_days=cast.VALIDITY_DAYS
         )
         await self.do(documents, AGENCY)
         self.at("2026-03-02 10:00")

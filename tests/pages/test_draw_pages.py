@@ -5,11 +5,18 @@ from dataclasses import replace
 import pytest
 
 from node.domain.draw import drawn_option
+from node.domain.draw_proof import judge_options
+from node.domain.exact import ratio_text
 from node.domain.opening import StartOpening
+from node.domain.price_terms import price_terms
+from node.domain.scoring import PricedBid, score_prices
+from node.domain.streams import lot_stream
+from node.draw_json import parse_proof
 from node.drawing import Drawings
 from tests.data import bank
 from tests.faults import small_node
 from tests.pages.room import LOT, OPERATOR, Browser, Room, new_id
+from tests.pages.room import SEATS as PANEL
 from web.demo import cast
 
 DRAWS, DRAW = f"/desk/lots/{LOT}/draws", f"/desk/draws/{LOT}-1-E1"
@@ -110,7 +117,7 @@ async def test_each_party_commits_and_reveals_by_its_own_sign_in(desk):
     for person in ("O-1", "S-1", "G-1"):
         await (await desk(person)).fill(f"{DRAW}/reveal", {})
     page = await (await desk("O-1")).get(DRAW)
-    assert page.words.count("✓ 已公开") == 3
+    assert page.words.count("✓ 已揭示") == 3
     assert nobody_named(page)
     assert f"{DRAW}/outcome" not in page.html  # the operator sees counts; another one calls
 
@@ -136,6 +143,37 @@ async def test_the_day_from_request_to_committee_with_two_who_decline(desk, room
     sealed = await operator.fill(f"{DRAW}/publish", {})
     assert sealed.status == 409
     assert (await operator.get(f"{DRAW}/proof.json")).status == 409
+
+
+async def test_a_member_who_does_not_come_is_replaced_by_the_next_and_the_operator_sees_counts(desk, room):
+    await ranked(desk)
+    await answer_all(desk)
+    room.at("2026-03-25 09:40")
+    operator, witness = await desk("O-1"), await desk("W-1")
+    await operator.fill(f"{DRAW}/seat", {"seats": SEATS})
+    assert f"{DRAW}/replace" not in (await operator.get(DRAW)).html
+    state = await Drawings(room.node).state(f"{LOT}-1-E1")
+    place = str(state.accepted[0].place)
+    await witness.fill(f"{DRAW}/outcome", {"place": place, "outcome": "absent"})
+    page = await operator.get(DRAW)
+    assert "需要更换 1 人，已有 0 人同意递补" in page.words
+    given = {"reason": "absent", "text": "电话联系不上，未到场", "seat": f"E6,{NODE},06"}
+    early = await operator.fill(f"{DRAW}/replace", given)
+    assert early.status == 409
+    await answer_all(desk)
+    assert "需要更换 1 人，已有 1 人同意递补" in (await operator.get(DRAW)).words
+    assert (await operator.fill(f"{DRAW}/replace", {**given, "seat": "E6"})).status == 422
+    wrong = await operator.fill(f"{DRAW}/replace", {**given, "reason": "recusal"})
+    assert wrong.status == 409
+    assert "抽取记录中没有这一原因" in wrong.words
+    done = await operator.fill(f"{DRAW}/replace", given)
+    assert "/receipts/" in done.path, done.words
+    page = await operator.get(DRAW)
+    assert "需要更换" not in page.words
+    assert f"{DRAW}/replace" not in page.html
+    lot = await room.node.state(lot_stream(LOT))
+    assert "E6" in {member.no for member in lot.panel.members}
+    assert len(lot.panel.replaced) == 1
 
 
 @pytest.mark.parametrize(
@@ -194,7 +232,7 @@ async def test_a_false_share_is_refused_by_name_and_the_reveal_time_is_waited_fo
     await committed(desk)
     operator = await desk("O-1")
     share = {"party": "TENDERER", "trustee": "1", "share": "ab" * 32}
-    assert "公开随机数的时间还没有到" in (await operator.fill(f"{DRAW}/share", share)).words
+    assert "揭示随机数的时间还没有到" in (await operator.fill(f"{DRAW}/share", share)).words
     room.at("2026-03-24 16:05")
     assert "份额与承诺时记录的不一致" in (await operator.fill(f"{DRAW}/share", share)).words
 
@@ -221,32 +259,84 @@ async def test_a_node_that_cannot_record_says_so_and_still_shows_the_draw(desk, 
     room.node.stopped = None
 
 
-async def test_a_coefficient_is_drawn_after_the_opening_and_never_twice(tmp_path):
+DRAWN_K = replace(cast.SCHEME, price=replace(cast.SCHEME.price, k="", drawn="k", options=("0.03", "0.04", "0.05")))
+
+
+async def drawn_by_all(browsers, draw: str) -> None:
+    for step in ("commit", "reveal"):
+        for browser in browsers:
+            done = await browser.fill(f"{draw}/{step}", {})
+            assert "/receipts/" in done.path, done.words
+
+
+@pytest.fixture
+async def opened_with_k(tmp_path):
+    """Documents that leave k to a draw; the opening is confirmed."""
     room = Room.in_folder(tmp_path)
+    room.scheme = DRAWN_K
     room.node.settings = replace(room.node.settings, trustees=bank.TRUSTEES)
-    await room.bidding()
     operator = await Browser.of(room, "O-1")
-    given = {"kind": "coefficient", "name": "K", "options": "0.95\n0.96\n0.97\n0.98\n0.99"}
-    early = await operator.fill(f"{DRAWS}/options", given)
+    browsers = [operator, await Browser.at(operator, "S-1"), await Browser.at(operator, "G-1")]
+    yield room, browsers
+    for browser in reversed(browsers):
+        await browser.close()
+    await room.node.close()
+
+
+async def test_a_coefficient_is_drawn_after_the_opening_and_never_twice(opened_with_k):
+    room, browsers = opened_with_k
+    operator = browsers[0]
+    await room.bidding()
+    early = await operator.fill(f"{DRAWS}/options", {"kind": "coefficient"})
     assert early.status == 409
     assert "尚未开标" in early.words
     room.at("2026-03-25 09:31")
     await room.do(StartOpening(("G-1", "S-1")), OPERATOR)
-    assert (await operator.fill(f"{DRAWS}/options", {**given, "options": "0.95"})).status == 409
-    assert (await operator.fill(f"{DRAWS}/options", {**given, "name": ""})).status == 422
-    await operator.fill(f"{DRAWS}/options", given)
+    assert "0.03、0.04、0.05" in (await operator.get(f"{DRAWS}/options")).words
+    await operator.fill(f"{DRAWS}/options", {"kind": "coefficient"})
     draw = f"/desk/draws/{LOT}-1-K1"
-    parties = {"O-1": operator, "S-1": await Browser.at(operator, "S-1"), "G-1": await Browser.at(operator, "G-1")}
-    for step in ("commit", "reveal"):
-        for browser in parties.values():
-            done = await browser.fill(f"{draw}/{step}", {})
-            assert "/receipts/" in done.path, done.words
+    await drawn_by_all(browsers, draw)
     state = await Drawings(room.node).state(f"{LOT}-1-K1")
-    assert state.drawn == (drawn_option(state.seed, "K", given["options"].split()),)
+    assert state.drawn == (drawn_option(state.seed, "k", DRAWN_K.price.options),)
     assert f"结果 {state.drawn[0]}" in (await operator.get(draw)).words
-    assert (await operator.fill(f"{DRAWS}/options", given)).status == 409  # no second draw of K
-    another = await operator.fill(f"{DRAWS}/options", {**given, "name": "w"})
-    assert "/receipts/" in another.path
-    for browser in (parties["G-1"], parties["S-1"], operator):
-        await browser.close()
+    proof = await operator.get(f"{draw}/proof.json")
+    assert judge_options(parse_proof(proof.html.encode())) is None
+    assert (await operator.fill(f"{DRAWS}/options", {"kind": "coefficient"})).status == 409  # no second draw of k
+
+
+async def test_scoring_waits_for_the_coefficient_and_the_report_carries_it_with_its_proof(opened_with_k):
+    room, browsers = opened_with_k
+    operator, lot_url = browsers[0], f"/desk/lots/{LOT}"
+    await room.scoring()
+    for no in PANEL:
+        await room.mark_all(no)
+    refused = await operator.fill(f"{lot_url}/scoring-close", {})
+    assert refused.status == 409
+    assert "招标文件规定的系数还没有抽取" in refused.words
+    await operator.fill(f"{DRAWS}/options", {"kind": "coefficient"})
+    await drawn_by_all(browsers, f"/desk/draws/{LOT}-1-K1")
+    done = await operator.fill(f"{lot_url}/scoring-close", {})
+    assert "/receipts/" in done.path, done.words
+    lot = await room.node.state(lot_stream(LOT))
+    state = await Drawings(room.node).state(f"{LOT}-1-K1")
+    used = lot.evaluation.ranking.draws[0]
+    assert (used.draw_id, used.result, used.seed) == (f"{LOT}-1-K1", state.drawn, state.seed)
+    fixed = replace(lot.notice.documents.scheme.price, k=state.drawn[0], drawn="", options=())
+    prices = [PricedBid(ref, lot.opening.content(ref).price_fen) for ref in lot.standing_refs]
+    expected = score_prices(price_terms(fixed, cast.CONTROL_PRICE_FEN), prices).benchmark
+    assert lot.evaluation.ranking.benchmark_exact == ratio_text(expected.value)
+    expert = await Browser.at(operator, next(iter(PANEL)))
+    page = await expert.get(f"/expert/lots/{LOT}/report")
+    await expert.close()
+    assert "公开抽取：系数 k" in page.words
+    assert state.seed.hex() in page.words
+    assert all(party.nonce.hex() in page.words for party in state.ceremony.parties)
+
+
+async def test_documents_that_fix_every_parameter_have_nothing_to_draw(tmp_path):
+    room = Room.in_folder(tmp_path)
+    await room.opened()
+    operator = await Browser.of(room, "O-1")
+    assert "抽取系数或并列次序" not in (await operator.get(DRAWS)).words
+    await operator.close()
     await room.node.close()

@@ -12,68 +12,16 @@ from click.testing import CliRunner
 from erhai import cli
 from node.domain import drawn
 from node.domain.draw_proof import PARTIES, judge
+from node.domain.panel import ReplaceMember
 from node.domain.refused import Refused
 from node.domain.streams import draw_stream, lot_stream
-from node.domain.values import Actor, Role
 from node.draw_json import proof_json
 from node.drawing import Drawings, Seat
-from node.escrow import escrow_info, make_commit
+from node.escrow import make_commit
 from node.projection import fold
-from sync.wrap import unwrap_share
 from tests.data import bank
 from tests.pages.room import LOT, OPERATOR, SUPERVISOR, Room, new_id
-from web.demo import cast
-
-TENDERER, WITNESS = Actor("G-1", Role.AGENCY), Actor("W-1", Role.WITNESS)
-WHO = {"CENTER": OPERATOR, "SUPERVISOR": SUPERVISOR, "TENDERER": TENDERER}
-DRAW = f"{LOT}-1-E1"
-SEATS = tuple(Seat(f"E{n}", "532924-room-1-a", f"0{n}") for n in range(1, 6))
-
-
-class Drawn:
-    """A room with its bank, and the draw as far as it is."""
-
-    def __init__(self, room: Room) -> None:
-        self.room = room
-        self.draws = Drawings(room.node)
-
-    async def banked(self) -> "Drawn":
-        self.room.at("2026-03-20 09:00")
-        taken = cast.ms("2026-03-10 00:00")
-        await self.draws.import_bank(bank.csv(), taken, command_id=new_id(), actor=OPERATOR)
-        self.room.at("2026-03-24 16:00")
-        return self
-
-    async def frozen(self, **changes: object) -> "Drawn":
-        await self.draws.freeze(bank.request(**changes), 1, parties=PARTIES, command_id=new_id(), actor=OPERATOR)
-        return self
-
-    async def commit(self, *parties: str) -> "Drawn":
-        for party in parties or PARTIES:
-            await self.draws.commit(DRAW, party, command_id=new_id(), actor=WHO[party])
-        return self
-
-    async def reveal(self, *parties: str) -> "Drawn":
-        for party in parties or PARTIES:
-            await self.draws.reveal(DRAW, party, command_id=new_id(), actor=WHO[party])
-        return self
-
-    async def release(self, party: str, trustees: tuple[int, ...]) -> None:
-        held = (await self.draws.state(DRAW)).ceremony.party(party)
-        for at in trustees:
-            key = bank.KEYS[bank.BODIES[at - 1]]
-            share = unwrap_share(key, escrow_info(DRAW, party, at), held.wraps[at - 1])
-            await self.draws.release(DRAW, party, at, share, command_id=new_id(), actor=SUPERVISOR)
-
-    async def answer(self, **outcomes: str) -> "Drawn":
-        """Everybody answers until nobody is pending: accepted, but for the places named p<place>."""
-        while True:
-            state = await self.draws.state(DRAW)
-            waiting = [one for one in state.reached if one.state == "pending"]
-            if not waiting:
-                return self
-            word = outcomes.get(f"p{waiting[0].place}", "accepted")
-            await self.draws.outcome(DRAW, waiting[0].place, word, command_id=new_id(), actor=WITNESS)
+from tests.shell.drawn_room import DRAW, SEATS, TENDERER, WHO, WITNESS, Drawn
 
 
 @pytest.fixture
@@ -138,7 +86,8 @@ async def test_a_withheld_nonce_is_opened_from_three_of_five_and_is_the_committe
     await drawing.release("TENDERER", (3,))
     await drawing.draws.open_escrow(DRAW, "TENDERER", command_id=new_id(), actor=SUPERVISOR)
     state = await drawing.draws.state(DRAW)
-    assert state.ceremony.party("TENDERER").nonce == kept_back
+    room, held = drawing.room.node.room, state.ceremony.party("TENDERER").sealed
+    assert room.open(held, f"erhai-draw-nonce-v1\n{DRAW}\nTENDERER\n".encode()) == kept_back
     assert [party.source for party in state.ceremony.parties] == ["reveal", "reveal", "escrow"]
     assert len(state.reached) == 5
 
@@ -195,17 +144,43 @@ async def test_a_member_who_leaves_is_replaced_by_the_next_and_nobody_else(drawi
     await drawing.draws.seat(LOT, DRAW, SEATS, (), command_id=new_id(), actor=OPERATOR)
     seat = Seat("E6", "532924-room-1-a", "06")
     with pytest.raises(Refused, match="no-replacement"):
-        await drawing.draws.replace(LOT, "E1", "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
+        await drawing.draws.replace(LOT, "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
     state = await drawing.draws.state(DRAW)
-    first = min(one.place for one in state.reached)
-    await drawing.draws.outcome(DRAW, first, "absent", command_id=new_id(), actor=WITNESS)
+    leaving = next(one for one in state.accepted if one.place == max(found.place for found in state.accepted))
+    before = await drawing.room.node.state(lot_stream(LOT))
+    (no,) = [member.no for member in before.panel.members if member.commitment == leaving.who]
+    await drawing.draws.outcome(DRAW, leaving.place, "absent", command_id=new_id(), actor=WITNESS)
+    with pytest.raises(Refused, match="no-replacement"):  # the next has not answered
+        await drawing.draws.replace(LOT, "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
     await drawing.answer()
-    await drawing.draws.replace(LOT, "E1", "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
+    with pytest.raises(Refused, match="member-not-gone"):
+        await drawing.draws.replace(LOT, "misconduct", "未到", seat, command_id=new_id(), actor=OPERATOR)
+    await drawing.draws.replace(LOT, "absent", "未到", seat, command_id=new_id(), actor=OPERATOR)
     lot = await drawing.room.node.state(lot_stream(LOT))
     assert lot.panel.member("E6") is not None
+    assert lot.panel.member(no) is None
     assert {member.commitment for member in lot.panel.members} == {
         one.who for one in (await drawing.draws.state(DRAW)).accepted
     }
+
+
+async def test_a_member_who_came_is_not_replaced_in_the_name_of_one_who_did_not(drawing):
+    await (await (await drawing.frozen()).commit()).reveal()
+    await drawing.answer()
+    drawing.room.at("2026-03-25 09:40")
+    await drawing.draws.seat(LOT, DRAW, SEATS, (), command_id=new_id(), actor=OPERATOR)
+    state = await drawing.draws.state(DRAW)
+    gone = state.accepted[0]
+    await drawing.draws.outcome(DRAW, gone.place, "recused", command_id=new_id(), actor=WITNESS)
+    await drawing.answer()
+    lot = await drawing.room.node.state(lot_stream(LOT))
+    present = next(member for member in lot.panel.members if member.commitment != gone.who)
+    after = await drawing.draws.state(DRAW)
+    fresh = next(one for one in after.accepted if one.who not in {member.commitment for member in lot.panel.members})
+    successor = replace(present, no="E9", person="X-99", seat="09", commitment=fresh.who)
+    command = ReplaceMember(present.no, "recusal", "回避", successor)
+    with pytest.raises(Refused, match="member-not-gone"):
+        await drawing.room.node.submit(lot_stream(LOT), command, command_id=new_id(), actor=OPERATOR)
 
 
 async def test_an_expert_who_accepted_is_not_drawn_again_for_the_same_hours(drawing):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sync.cli import cli_log
+from sync.cli import verify_command
 from tests.data.sample_log import GOLDEN, ORIGIN, SampleLog, members, policy_of, zipped
 
 BUNDLE = GOLDEN / "bundle.zip"
@@ -22,7 +22,7 @@ FIELDS = ["ok", "problem", "origin", "seq", "expected", "got", "trust"]
 def run():
     def call(*arguments, lang="zh_CN.UTF-8"):
         environment = {"LANG": lang, "LC_ALL": "", "LC_MESSAGES": ""}
-        return CliRunner().invoke(cli_log, ["verify", *map(str, arguments)], env=environment, prog_name="log")
+        return CliRunner().invoke(verify_command, [*map(str, arguments)], env=environment, prog_name="log verify")
 
     return call
 

@@ -48,7 +48,7 @@ def draw(day: "Day") -> None:
     for person in ("O-01", "S-01"):
         _step(day, person, "reveal", {})
     _escrow(day)
-    day.say("抽取", "交易中心、行政监督公开随机数；招标人未公开，三位受托人开启托管，结果与其公开时相同")
+    day.say("抽取", "交易中心、行政监督揭示随机数；招标人未揭示，三位受托人开启托管，结果与其揭示时相同")
     declined = _calls(day)
     day.say("抽取", f"见证人员按排序通知，{declined} 人不能参加，由同一排序的下一位递补；工作人员只看到人数")
 

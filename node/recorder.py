@@ -138,9 +138,12 @@ class Recorder:
         actor: Actor,
         content: bytes = b"",
         evidence: tuple[bytes | str, ...] = (),
+        agreed: Callable[[Any], None] = lambda _command: None,
         attested_by: tuple[str, ...] = (),
     ) -> Receipt:
         """Decide and append the command that `prepare` makes, inside the caller's transaction.
+
+        `agreed` is called with the command that the rules have taken, before anything is written; it may raise.
 
         A command_id that is known answers with its first receipt and prepares nothing; `content` is the digest of what was
         given, and a known command_id with another one is refused. Raises Refused and changes nothing.
@@ -166,6 +169,7 @@ class Recorder:
             _require_owner(custody_view.chain(db, stream), stream, log.origin)
         state = self.state(db, stream)
         events = streams.decide(stream, state, command, asked)
+        agreed(command)
         passing("decided")
         entry = codec.Entry(
             version=1,

@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 import click
 
-from node import cli_verify as _verify_with_openings  # noqa: F401 - the verb of `sync.cli`, with the rules beside it
 from node import export
+from node.cli_verify import verify_command
 from node.domain.calendar import CHINA
 from node.places import BLOBS, DATABASE, KEYS, SETTINGS
 from node.receipts import number_of, place_of
@@ -20,7 +20,6 @@ from node.store import StoreFault, connect
 from node.successions import current, known_successions
 from sync.blobs import BlobStore
 from sync.bundle import BundleFault
-from sync.cli import cli_log
 from sync.codec import decode
 from sync.keys import KeyFault, load_public
 from sync.log import LogFault, head, origins, read_bodies
@@ -31,6 +30,14 @@ _DATA = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="节点数据目录 / data folder"
 )
 _ORIGIN = click.option("--origin", default="", help="哪一个日志，默认本机 / which log, own by default")
+
+
+@click.group("log")
+def cli_log() -> None:
+    """日志:查看、导出、验证。 The log: entries, bundles, verification."""
+
+
+cli_log.add_command(verify_command)
 
 
 @contextmanager

@@ -17,11 +17,12 @@ from node.profiles_loader import load_profiles
 from node.replay import Replayed, replay
 from sync.bundle import ZipMembers
 from sync.checkpoint import Opened
-from sync.cli import EXIT_TAMPERED, cli_log, describe, end_with_conflict, english, verify_file
+from sync.cli import EXIT_TAMPERED, describe, end_with_conflict, english, verify_file
 from sync.policy import Policy
 from sync.tiles import decode_bundle, tiles_of
 from sync.verify import plain
 
+_SHOWN = 50
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 WORDS: dict[str, tuple[str, str]] = {
     "bid-late": ("投标文件在截止时间或之后收入", "a bid stands at or after its deadline"),
@@ -59,7 +60,7 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 
-@cli_log.command(
+@click.command(
     "verify", epilog="例 / example: erhai log verify evidence.zip --policy trusted.policy --seen last.checkpoint"
 )
 @click.argument("bundle", type=_FILE)
@@ -136,6 +137,13 @@ def _lines(found: Replayed) -> Iterator[str]:
         yield plain(f"{('责任', 'fault')[tongue]}: {fault.stream} {fault.ref} {fault.party} {fault.why}")
     for text in found.unchecked:
         yield plain(f"{('未核对（文件不在证据包中）', 'not checked (not in the bundle)')[tongue]}: {text}")
-    for one in found.findings:
+    for one in found.findings[:_SHOWN]:
         where = plain(f"{one.stream} {one.seq} {one.ref}")
         yield f"{('验证不通过', 'not verified')[tongue]}: {WORDS[one.problem][tongue]} [{one.problem}] {where} {plain(one.detail)}"
+    if found.findings:
+        count, rest = len(found.findings), max(0, len(found.findings) - _SHOWN)
+        yield (
+            f"the log is whole, and what it says does not hold in {count} places ({rest} of them not shown; --json has all)"
+            if tongue
+            else f"结论：日志本身完整，所记内容有 {count} 处不成立（其中 {rest} 处未列出，--json 全列）"
+        )

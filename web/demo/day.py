@@ -20,6 +20,7 @@ from web.demo.processes import Processes
 from web.demo.seals import Seals
 from web.demo.vendors import Vendors
 from web.demo.world import World
+from web.pdf_signature import rendering
 
 _NUMBER = re.compile(r"R-[A-Z2-7]{4}-[0-9]{6,}")
 LOT = f"/desk/lots/{cast.LOT_CODE}"
@@ -37,6 +38,7 @@ class Day:
     receipts: dict[str, list[str]] = field(default_factory=dict)
     refs: list[str] = field(default_factory=list)
     members: list[cast.Sitter] = field(default_factory=list)  # empty until the drawn experts are seated
+    archived: str = ""  # receipt of the lot's last act
     home: str = "a"  # the node that holds the lot: everything of the lot is done there
     agents: Agents = field(init=False)
     seals: Seals = field(init=False)
@@ -366,15 +368,14 @@ class Day:
         number = self.act("O-01", "report")
         first = self._paper("report")
         second = self._paper("report")
-        # the node's signature is an increment of its own; what it signs is the same every time
-        if first.partition(b"%%EOF")[0] != second.partition(b"%%EOF")[0]:
+        if rendering(first) != rendering(second):
             raise PageFault(LOT, "the report differs when rendered twice")
         (self.world.folder / "report.pdf").write_bytes(first)
         for name in ("opening", "sheet-E1"):
             (self.world.folder / f"{name}.pdf").write_bytes(self._paper(name))
         self.say(
             "报告",
-            f"评标报告完成（一人书面不同意见，原文载入），PDF {len(first)} 字节，两次排版逐字节相同，回执 {number}",
+            f"评标报告完成（一人书面不同意见，原文载入），PDF {len(first)} 字节，两次生成逐字节相同，并附节点签名，回执 {number}",
         )
 
     def _paper(self, name: str) -> bytes:
@@ -411,6 +412,7 @@ class Day:
             },
         )
         number = self.act("T-01", "archive", {"package_sha256": hashlib.sha256("归档".encode()).hexdigest()})
+        self.archived = number
         self.say("定标", f"{company.name} 中标，通知书、合同、归档完成，回执 {number}")
         shown = re.search(r"证书签名：([^<]+)", self.person("T-01").open(f"/receipts/{number}").html)
         if shown is None:
@@ -475,7 +477,7 @@ class Day:
         for form in [one for one in above.open(timeline).forms if one.action.endswith("/reviewed")]:
             done = above.post(self._url("prefecture", form.action), dict(form.fields))
             self.receipt(done, "prefecture")
-        self.say("已审查", self.wait_for_reach(self.receipts[self.home][-2], "已审查", self.home))
+        self.say("已审查", self.wait_for_reach(self.archived, "已审查", self.home))
 
     def wait_seats(self, word: str, count: int, timeout_s: float = 20.0) -> None:
         """Wait until so many seats show a word."""

@@ -19,6 +19,7 @@ from node.start import ROOM_KEY
 from sync.note import Signer
 from tests.data.sealed_bids import party, vendor_party
 from tests.pages.room import BIDS, OPERATOR
+from tests.pages.seat_agents import signed_by_hand
 from tests.person_lab import DAY, FAMILIES, NOW, make_crl, take_trust, vendor
 from tests.shell.test_bid_tools import ROLES, Bench
 
@@ -42,6 +43,7 @@ class TrustingBench(Bench):
         super().__init__(folder)
         node = self.room.node
         node.settings = replace(node.settings, anchor_vkeys=tuple(str(one.vkey) for one in KEYS))
+        signed_by_hand(node)
         found = lists or {family: crls_of(family) for family in FAMILIES}
         take_trust(node.settings.data / ANCHORS, folder / "offered", KEYS, found)
         families = (*FAMILIES, "sm2")

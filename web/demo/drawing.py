@@ -72,16 +72,16 @@ def seat(day: "Day") -> None:
 
 def prove(day: "Day") -> None:
     """The report is complete: the draw is published, and re-run from its proof alone."""
-    _step(day, "O-01", "publish", {})
+    _step(day, "O-01", "publish", {}, day.home)  # a draw has moved with its lot
     file = day.world.folder / "PROOF.json"
-    file.write_bytes(day.person("O-01", HOME).fetch(f"{DRAW}/proof.json"))
+    file.write_bytes(day.person("O-01", day.home).fetch(f"{DRAW}/proof.json"))
     _erhai("draw", "verify", str(file))
     day.say("抽取", f"抽取证明公布，离线重算相符：{file.name}")
 
 
-def _step(day: "Day", person: str, slug: str, values: Values) -> str:
-    page = day.person(person, HOME).submit(f"{DRAW}/{slug}", f"{DRAW}/{slug}", values)
-    return day.receipt(page, HOME)
+def _step(day: "Day", person: str, slug: str, values: Values, node: str = HOME) -> str:
+    page = day.person(person, node).submit(f"{DRAW}/{slug}", f"{DRAW}/{slug}", values)
+    return day.receipt(page, node)
 
 
 def _escrow(day: "Day") -> None:

@@ -38,6 +38,7 @@ class Day:
     refs: list[str] = field(default_factory=list)
     members: list[cast.Sitter] = field(default_factory=list)  # empty until the drawn experts are seated
     home: str = "a"  # the node that holds the lot: everything of the lot is done there
+    archived: str = ""  # the last receipt of the lot itself
     agents: Agents = field(init=False)
     seals: Seals = field(init=False)
 
@@ -409,7 +410,9 @@ class Day:
                 "signed_at": "2026-04-10 10:00",
             },
         )
-        number = self.act("T-01", "archive", {"package_sha256": hashlib.sha256("归档".encode()).hexdigest()})
+        number = self.archived = self.act(
+            "T-01", "archive", {"package_sha256": hashlib.sha256("归档".encode()).hexdigest()}
+        )
         self.say("定标", f"{company.name} 中标，通知书、合同、归档完成，回执 {number}")
         shown = re.search(r"证书签名：([^<]+)", self.person("T-01").open(f"/receipts/{number}").html)
         if shown is None:
@@ -474,7 +477,7 @@ class Day:
         for form in [one for one in above.open(timeline).forms if one.action.endswith("/reviewed")]:
             done = above.post(self._url("prefecture", form.action), dict(form.fields))
             self.receipt(done, "prefecture")
-        self.say("已审查", self.wait_for_reach(self.receipts[self.home][-2], "已审查", self.home))
+        self.say("已审查", self.wait_for_reach(self.archived, "已审查", self.home))
 
     def wait_seats(self, word: str, count: int, timeout_s: float = 20.0) -> None:
         """Wait until so many seats show a word."""

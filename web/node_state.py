@@ -82,7 +82,7 @@ async def state(request: Request) -> Response:
         gate_words=words_of(node.gate) if node.stopped is not None else "",
         refused="" if node.stopped is not None else status.why_not(node),
         asked=status.asked(node),
-        size=node.recorder.log.size,
+        size=node.recorder.size,
         origin=node.settings.origin,
         replicas=_rows(node, SystemClock().now().at_ms),  # the time of files, whatever a demo's clock says
         healed=tuple(reversed(await node.read(heals))),

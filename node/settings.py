@@ -250,7 +250,10 @@ def _trustees(tables: Any) -> tuple[TrusteeKey, ...]:
 
 
 def parse_settings(text: str, base: Path) -> Settings:
-    """Return the settings of a TOML text; relative paths are taken from `base`. Raises SettingsFault."""
+    """Return the settings of a TOML text; relative paths are taken from `base`, and every path is made absolute: what is
+    started from here may run in another folder. Raises SettingsFault.
+    """
+    base = base.absolute()
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits

@@ -16,6 +16,7 @@ from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
 from node.epoch_files import finish_epoch
 from node.feed import Feed
+from node.litestream import end_orphan
 from node.neighbours import LISTEN_S, Awaited, sizes_of_neighbours
 from node.node import Node
 from node.people import load_people
@@ -149,6 +150,8 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
     people = load_people(settings.people)
     clock = clock or clock_of(settings)
     fence = Fence.open(settings.data / FENCE)
+    for replica in settings.replicas:
+        end_orphan(settings.data, replica)
     store = Store(settings.data / DATABASE)
     recorder = Recorder(settings, keys, fence, clock, profiles)
     if settings.calendar is not None:
@@ -188,7 +191,7 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
     )
     node.stopped = _fault(verdict)
     node.gate = report_of(verdict)
-    if node.gate.cause == "other-instance" and store.setup(is_restored):
+    if node.gate.cause in {"other-instance", "database-missing"} and store.setup(is_restored):
         node.gate = replace(node.gate, cause="restored")
     node.statements = statements
     store.start()

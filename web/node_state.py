@@ -28,6 +28,7 @@ REPLICA_STATES = {
     "stalled": "停滞，请检查副本所在磁盘或线路",
     "broken": "缺少文件，不能恢复；正在重做全量快照",
     "down": "没有运行，正在重新启动",
+    "waiting": "暂停，不是最新：等本机通过启动检查，副本保持原样",
 }
 CAUSES = {"restore": "恢复了旧备份", "damage": "日志受损", "replace": "更换主机、磁盘或密钥"}
 HEAL_CAUSES = {
@@ -91,7 +92,10 @@ async def state(request: Request) -> Response:
         evidence=await node.read(misbehaviours),
         problems=PROBLEMS,
         alarms=alarm_rows(node.trust_alarms),
-        notices=[one for one in status.notices(node) if one.cause not in alarms.WORDS],
+        notices=[
+            *([] if node.fault is None else [status.of_node(node)]),
+            *(one for one in status.notices(node) if one.cause not in alarms.WORDS),
+        ],
         strangers=node.strangers,
     )
 

@@ -182,6 +182,7 @@ class Replicator:
             self._wait_for(why)
             await asyncio.sleep(POLL_S)
         if self.status.state == "waiting":
+            self._began_s, self._was_whole = time.monotonic(), False  # its first snapshot has all its time again
             self._show(replace(self.status, state="starting", detail=""))
 
     def _wait_for(self, why: str) -> None:

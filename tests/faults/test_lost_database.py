@@ -1,6 +1,8 @@
 """A database that is lost never takes its good copy's place: a node that has not passed its start gate copies nothing."""
 
 import asyncio
+import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +12,13 @@ from click.testing import CliRunner, Result
 import node.replica
 from erhai import cli
 from node.copy_leave import copy_withheld
+from node.litestream import environment, pid_path, program, write_config
 from node.node import Node
 from node.places import DATABASE, FENCE
 from node.settings import Settings, load_settings
+from node.start import open_node
 from node.store import connect
-from sync.fence import read_fence
+from sync.fence import Fence, FenceFault, read_fence
 from sync.log import LOG_SCHEMA
 from tests.faults.small_node import make, opened
 from tests.faults.test_running_room import free_base, incident, until
@@ -136,3 +140,34 @@ async def test_a_database_with_fewer_entries_than_were_released_is_not_copied_wh
     assert copy_withheld(node, DATABASE, starting=True) == "数据库只有 0 条本机记录，栅栏文件记明已发出 1 条"
     assert copy_withheld(node, "devices.db", starting=True) == ""
     node.recorder.close()
+
+
+def test_what_a_killed_node_left_running_is_ended_before_the_database_is_opened(data: Path) -> None:
+    (replica,) = alone(data).replicas
+    config = write_config(data, replica)
+    command = [program(), "replicate", "-config", str(config), "-no-expand-env"]
+    orphan = subprocess.Popen(command, cwd=data, env=environment(), stderr=subprocess.DEVNULL)
+    pid_path(data, replica).write_text(f"{orphan.pid}\n", encoding="ascii")
+    reaping = threading.Thread(target=orphan.wait)
+    reaping.start()
+    lose(data)
+    asyncio.run(open_node(alone(data)).close())
+    reaping.join(10)
+    assert orphan.returncode is not None
+
+
+def test_a_second_start_beside_a_running_node_ends_nothing_of_it(data: Path) -> None:
+    (replica,) = alone(data).replicas
+    config = write_config(data, replica)
+    command = [program(), "replicate", "-config", str(config), "-no-expand-env"]
+    running_copy = subprocess.Popen(command, cwd=data, env=environment(), stderr=subprocess.DEVNULL)
+    pid_path(data, replica).write_text(f"{running_copy.pid}\n", encoding="ascii")
+    held_fence = Fence.open(data / FENCE)
+    try:
+        with pytest.raises(FenceFault):
+            open_node(alone(data))
+        assert running_copy.poll() is None
+    finally:
+        held_fence.close()
+        running_copy.terminate()
+        running_copy.wait()

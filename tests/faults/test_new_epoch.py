@@ -264,3 +264,38 @@ async def test_after_a_fork_the_new_epoch_stands_on_what_the_neighbour_witnessed
     for name in ("a", "b"):  # entries that arrived in the last moment are projected at the next start
         await open_node(settings(world, name)).close()
         assert_clean(world, name)
+
+
+async def forked_and_alone(world: World) -> None:
+    """The whole folder went back, recorded alone, learnt of the neighbour's branch, and the neighbour is off again."""
+    async with running(settings(world, "b")) as b:
+        async with running(settings(world, "a")) as a:
+            await incident(a, "备份以前")
+        shutil.copytree(world.data("a"), world.folder / "backup", ignore=shutil.ignore_patterns("*.sock"))
+        async with running(settings(world, "a")) as a:
+            await incident(a, "邻机已存证甲")
+            await incident(a, "邻机已存证乙")
+            await until(b, lambda db: size_of(db, E1) == 3)
+    shutil.rmtree(world.data("a"))
+    (world.folder / "backup").rename(world.data("a"))
+    async with running(replace(settings(world, "a"), peers=())) as a:
+        for n in range(3):
+            await incident(a, f"只在本机 {n}")
+    async with running(settings(world, "b")), running(settings(world, "a")) as a:
+        await until(a, lambda db: misbehaviours(db) != ())
+
+
+async def test_a_fork_whose_other_branch_nobody_shows_is_not_gone_past_unasked_and_never_said_to_miss_nothing(
+    world: World,
+) -> None:
+    await forked_and_alone(world)
+    with pytest.raises(Refused, match="epoch-branch-away") as refused:
+        await opened(world)
+    assert refused.value.value == "3"
+    assert load_public(world.data("a") / KEYS / "public.json").origin == E1
+    proven = (await open_epoch(settings(world, "a"), PRESENT, "restore", alone=True)).proven
+    assert (proven.size, proven.lost, proven.away, proven.heard) == (4, -1, 3, ())
+    async with running(settings(world, "a")) as a:
+        statement = await a.read(lambda db: successor_of(db, E1))
+        assert statement is not None
+        assert statement.lost == -1

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
+from node.branches import Doubles, doubles
 from node.domain.values import Role
 from node.people import Person, pin_fits
 from node.projection import events_of
@@ -50,6 +51,7 @@ class ReceiptPage:
     lot_code: str
     ref: str  # the reference that a participant is handed with this receipt
     next_url: str
+    doubles: Doubles
 
 
 def home_of(person: Person) -> str:
@@ -154,7 +156,8 @@ async def receipt(request: Request) -> Response:
     if found.events == ("notice.participation-registered",):
         body = await node.read(lambda db: read_entry(db, found.origin, found.seq))
         ref = next((event.ref for event in events_of(decode(body))), "")
-    model = ReceiptPage(found, reach, lot_code, ref, target if _HERE.fullmatch(target) else "/")
+    twice = await node.read(lambda db: doubles(db, found.number))
+    model = ReceiptPage(found, reach, lot_code, ref, target if _HERE.fullmatch(target) else "/", twice)
     return page(request, "frame/receipt.html", live="log", model=model)
 
 

@@ -132,8 +132,11 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
         await node.store.write(lambda db: take_all_back(db, cosigned, node.clock.now().at_ms))
     listen_s = LISTEN_S if now.is_prefecture and any(not peer.url for peer in now.peers) else 0.0
     node.awaited = Awaited(sizes, listen_s)
-    if healing and node.stopped is not None:
-        await Recovery(node).attempt()
+    if node.stopped is not None:
+        recovery = Recovery(node)
+        await recovery.keep_branches(answers)
+        if healing:
+            await recovery.attempt()
     return node
 
 

@@ -1,10 +1,13 @@
 """The node itself (本机状态): start-up gate, heals, copies of the database, epochs, evidence. For whoever keeps it running."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from aiohttp.web import Request, Response, RouteTableDef
+from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
+from node.branches import Branch
 from node.clock import SystemClock
+from node.domain.duties import DUTIES
+from node.domain.epoch import NoteBranch
 from node.domain.values import Role
 from node.export import evidence_zip
 from node.node import Node
@@ -15,9 +18,11 @@ from sync.succession import epoch_of
 from sync.witness import misbehaviours
 from web import alarms, status
 from web.alarms import alarm_rows
+from web.forms import Field, FieldErrors, FormState, command_id_of, parse
 from web.keys import NODE
-from web.render import page
-from web.security import for_roles
+from web.render import new_command_id, page
+from web.second import SECOND, second_person
+from web.security import for_roles, not_found, read_form, signed_in
 
 routes = RouteTableDef()
 _KEEPERS = for_roles(Role.TECHNICIAN, Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS, Role.REVIEWER)
@@ -30,6 +35,10 @@ REPLICA_STATES = {
     "down": "没有运行，正在重新启动",
     "waiting": "暂停，不是最新：等本机通过启动检查，副本保持原样",
 }
+_NOTE = (
+    Field("text", "怎样处理的", "area", longest=2_000, hint="例如：第 85 至 140 条已逐条补办，重复的两条不再办理"),
+    *SECOND,
+)
 CAUSES = {"restore": "恢复了旧备份", "damage": "日志受损", "replace": "更换主机、磁盘或密钥"}
 HEAL_CAUSES = {
     "fence-ahead": "少于已经发出的记录",
@@ -91,6 +100,8 @@ async def state(request: Request) -> Response:
         causes=CAUSES,
         evidence=await node.read(misbehaviours),
         problems=PROBLEMS,
+        branches=node.branches,
+        may_note=signed_in(request).person.role in DUTIES[NoteBranch],
         alarms=alarm_rows(node.trust_alarms),
         notices=[
             *([] if node.fault is None else [status.of_node(node)]),
@@ -107,3 +118,52 @@ async def evidence(request: Request) -> Response:
     data = await request.app[NODE].read(evidence_zip)
     headers = {"Content-Disposition": 'attachment; filename="conflict.zip"'}
     return Response(body=data, content_type="application/zip", headers=headers)
+
+
+def _branch(request: Request) -> Branch:
+    found = [one for one in request.app[NODE].branches if one.digest.hex() == request.match_info["digest"]]
+    if not found or found[0].noted:
+        return not_found()  # type: ignore[return-value]
+    return found[0]
+
+
+def _note_form(request: Request, branch: Branch, form: FormState, status_code: int = 200) -> Response:
+    return page(
+        request,
+        "desk/form.html",
+        status=status_code,
+        title_prefix="错误：" if form.errors else "",
+        form=form,
+        title="另一段历史的记录已处理",
+        back="/node",
+        note=f"{branch.origin} 的另一段历史有 {len(branch.records)} 条记录未计入。记为已处理后，告警不再显示，清单保留。",
+    )
+
+
+@routes.get("/node/branches/{digest}")
+@for_roles(*DUTIES[NoteBranch])
+async def note_form(request: Request) -> Response:
+    """Show the form by which two persons say that the other history was dealt with."""
+    form = FormState(request.path, _NOTE, {}, command_id=new_command_id(), button="两人记为已处理")
+    return _note_form(request, _branch(request), form)
+
+
+@routes.post("/node/branches/{digest}")
+@for_roles(*DUTIES[NoteBranch])
+async def note(request: Request) -> Response:
+    """Record it. The command is named by what it is about: the same records are noted once."""
+    node, branch, data = request.app[NODE], _branch(request), await read_form(request)
+    form = FormState.returned(request.path, _NOTE, data, "两人记为已处理")
+    try:
+        command_id_of(data)
+        values = parse(_NOTE, data)
+        second = second_person(request, values)
+    except FieldErrors as wrong:
+        form.errors = wrong.errors
+        return _note_form(request, branch, form, 422)
+    command = NoteBranch(branch.origin, len(branch.records), branch.digest, values["text"], second)
+    receipt = await node.submit(
+        f"room/{node.settings.node}", command, command_id=branch.digest[:16], actor=signed_in(request).actor
+    )
+    node.branches = tuple(replace(one, noted=True) if one == branch else one for one in node.branches)
+    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/node")

@@ -134,6 +134,7 @@ class Replication:
             room=settings.room,
             port=settings.sync_port,
             expected=frozenset(peer.name for peer in settings.peers if peer.kind == "room" and not peer.url),
+            enrolled=frozenset(peer.name for peer in settings.peers),
             now_ms=machine_ms,
             remembered=settings.data / ADDRESSES,
             interfaces=() if settings.sync_host in {"0.0.0.0", "::"} else (settings.sync_host,),  # noqa: S104

@@ -49,6 +49,16 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "本机的密钥签过两段不同的历史，请立即报告",
         "本日志不再写入。两份签名都已保存，可下载全部证据；须由两人查明后另开纪元。",
     ),
+    "branch": (
+        "bad",
+        "本机原日志另有一段历史，其中 {count} 条记录和回执未计入",
+        "见下面“另一段历史”：逐条查看、须补办的补办，然后由两人记为已处理。",
+    ),
+    "branch-away": (
+        "bad",
+        "本机原日志另有一段历史（{size} 条），其记录不在本机",
+        "缺失条数不明。请接通持有它的邻机或上级，联系上后自动取回并逐条列出。",
+    ),
     "copies-stalled": ("warn", "数据库副本停滞：{names}", "请检查副本所在磁盘或线路。"),
     "copies-broken": (
         "warn",
@@ -113,6 +123,11 @@ def notices(node: Node) -> tuple[Notice, ...]:
         found.append(notice("forked-self"))
     if others:
         found.append(notice("forked", names=_names(others)))
+    for branch in node.branches:
+        if branch.away and not branch.noted:
+            found.append(notice("branch-away", size=branch.away))
+        if branch.records and not branch.noted:
+            found.append(notice("branch", count=len(branch.records)))
     if seen.low:
         free, floor = seen.free_bytes // (1024 * 1024), node.settings.disk_floor_mib
         found.append(notice("disk-low", free=free, floor=floor))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
+from aiohttp.web import Request, Response, RouteTableDef
 
 from node.branches import Branch
 from node.clock import SystemClock
@@ -11,6 +11,7 @@ from node.domain.epoch import NoteBranch
 from node.domain.values import Role
 from node.export import evidence_zip
 from node.node import Node
+from node.receipts import Receipt
 from node.replica import ReplicaStatus
 from node.verdict import words_of
 from sync.heal import heals
@@ -18,10 +19,11 @@ from sync.succession import epoch_of
 from sync.witness import misbehaviours
 from web import alarms, status
 from web.alarms import alarm_rows
+from web.binding import Binding, conclude, filled, foot_of
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse
 from web.keys import NODE
 from web.render import new_command_id, page
-from web.second import SECOND, second_person
+from web.second import SECOND, asked_here, role_and_no, second_person
 from web.security import for_roles, not_found, read_form, signed_in
 
 routes = RouteTableDef()
@@ -144,7 +146,9 @@ def _note_form(request: Request, branch: Branch, form: FormState, status_code: i
 @for_roles(*DUTIES[NoteBranch])
 async def note_form(request: Request) -> Response:
     """Show the form by which two persons say that the other history was dealt with."""
-    form = FormState(request.path, _NOTE, {}, command_id=new_command_id(), button="两人记为已处理")
+    fields = asked_here(request.app[NODE], _NOTE)
+    form = FormState(request.path, fields, {}, command_id=new_command_id(), button="两人记为已处理")
+    form.foot = foot_of(request, NoteBranch)
     return _note_form(request, _branch(request), form)
 
 
@@ -153,17 +157,37 @@ async def note_form(request: Request) -> Response:
 async def note(request: Request) -> Response:
     """Record it. The command is named by what it is about: the same records are noted once."""
     node, branch, data = request.app[NODE], _branch(request), await read_form(request)
-    form = FormState.returned(request.path, _NOTE, data, "两人记为已处理")
+    fields = asked_here(node, _NOTE)
+    form = FormState.returned(request.path, fields, data, "两人记为已处理")
+    form.foot = foot_of(request, NoteBranch)
     try:
         command_id_of(data)
-        values = parse(_NOTE, data)
+        values = parse(fields, data)
         second = second_person(request, values)
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _note_form(request, branch, form, 422)
-    command = NoteBranch(branch.origin, len(branch.records), branch.digest, values["text"], second)
-    receipt = await node.submit(
-        f"room/{node.settings.node}", command, command_id=branch.digest[:16], actor=signed_in(request).actor
+    command = NoteBranch(branch.origin, len(branch.records), branch.digest, values["text"], role_and_no(second))
+    actor, stream, number = signed_in(request).actor, f"room/{node.settings.node}", branch.digest[:16]
+
+    async def do() -> Receipt:
+        receipt = await node.submit(stream, command, command_id=number, actor=actor)
+        node.branches = tuple(replace(one, noted=True) if one == branch else one for one in node.branches)
+        return receipt
+
+    lines, about = filled(fields, data)
+    lines = {"日志": branch.origin, "另一段历史的记录": f"{len(branch.records)} 条"} | lines
+    return await conclude(
+        request,
+        Binding(
+            command=NoteBranch,
+            title="另一段历史的记录已处理",
+            stream=stream,
+            command_id=number,
+            back="/node",
+            do=do,
+            lines=lines,
+            about=about | {"digest": branch.digest.hex()},
+            second=second,
+        ),
     )
-    node.branches = tuple(replace(one, noted=True) if one == branch else one for one in node.branches)
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/node")

@@ -11,6 +11,7 @@ from node.domain import (
     ceremony,
     custody,
     drawn,
+    epoch,
     incident,
     notice,
     objection,
@@ -57,6 +58,7 @@ BINDING: frozenset[type] = frozenset(
         drawn.CancelDraw,
         incident.RelaxWitness,
         unsealing.GiveUpFile,
+        epoch.NoteBranch,
         *custody.COMMANDS,
         *custody.TAIL_COMMANDS,
     }

@@ -159,7 +159,7 @@ async def restore_node(settings: Settings, name: str) -> RestoreDone:
             fence.close()
     node = await open_asking(settings)
     try:
-        return RestoreDone(restored.source, restored.txid, size, node.recorder.log.size, node.gate, aside)
+        return RestoreDone(restored.source, restored.txid, size, node.recorder.size, node.gate, aside)
     finally:
         await node.close()
 

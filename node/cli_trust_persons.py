@@ -1,4 +1,4 @@
-"""`erhai trust test|anchors|person-crl`: persons' certificates of vendors, as this node believes them."""
+"""`erhai trust test|anchors|person-crl|holder`: persons' certificates of vendors, as this node believes them."""
 
 import json
 import sys
@@ -7,13 +7,16 @@ from pathlib import Path
 
 import click
 
+from node.key_files import certificate_of, chain_of
 from node.person_trust import PersonTrust
 from node.places import SETTINGS
 from node.settings import SettingsFault, load_settings
 from node.trust import machine_ms
 from sync.anchors import AnchorsRefused
+from sync.certificate_form import CertRefused
 from sync.crl_shelf import ShelfRefused
 from sync.gm import GmFault
+from sync.revocation_rule import Purpose
 from sync.tampered import Malformed
 from sync.vendor_samples import check_samples
 
@@ -98,4 +101,31 @@ def person_crl(file: Path, data: Path) -> None:
     click.echo("已导入 / taken" if taken else "已是现有名单 / unchanged")
 
 
-COMMANDS = (trust_test, trust_anchors, person_crl)
+@click.command("holder", epilog="例 / example: erhai trust holder card.cer --data /var/lib/erhai")
+@click.argument("certificate", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--chain", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="签发机构证书（PEM）/ issuers"
+)
+@_DATA
+def trust_holder(certificate: Path, chain: Path | None, data: Path) -> None:
+    """判定一张签名证书，显示登记到人员文件的 holder 一行（不含号码和姓名）。 The line that binds an account to a certificate's holder."""
+    trust = _trust(data)
+    try:
+        found = trust.judge(
+            certificate_of(certificate),
+            chain_of(chain),
+            at_ms=machine_ms(),
+            purpose=Purpose.SIGN,
+            source=certificate.name,
+        )
+    except (CertRefused, AnchorsRefused, ValueError) as refused:
+        click.echo(f"不被接受 / refused: {refused}", err=True)
+        sys.exit(1)
+    except (OSError, GmFault) as fault:
+        click.echo(f"无法读取 / fault: {fault}", err=True)
+        sys.exit(3)
+    click.echo(f'holder = "{found.holder.account_key}"')
+    click.echo(f"{found.anchor.name}（{found.anchor.vendor}） {found.holder.kind} {found.standing}", err=True)
+
+
+COMMANDS = (trust_test, trust_anchors, person_crl, trust_holder)

@@ -120,13 +120,12 @@ def _witnessed_ms(opened: Opened) -> int:
 
 def _lines(found: Replayed) -> Iterator[str]:
     tongue = 1 if english() else 0
-    yield (
-        f"开标重演：{found.bids} 份投标文件，其中 {found.opened} 份由在案的密钥开启，内容一致"
-        if not found.findings and not tongue
-        else f"开标重演：{found.bids} 份投标文件，其中 {found.opened} 份由在案的密钥开启"
-        if not tongue
-        else f"openings replayed: {found.bids} bids, {found.opened} open by the pieces on record"
-    )
+    if found.bids:
+        yield (
+            f"openings replayed: {found.bids} bids, {found.opened} open by the pieces on record"
+            if tongue
+            else f"开标重演：{found.bids} 份投标文件，其中 {found.opened} 份由在案的密钥开启"
+        )
     if found.draws or found.marks:
         yield (
             f"draws computed again: {found.draws}; sealed marks opened again: {found.marks}"

@@ -11,8 +11,9 @@ from node import personal
 from node.domain.judged import APPOINTMENT, BID, RELEASE, Judged
 from node.domain.refused import Refused
 from node.node import Node
-from node.person_trust import PersonTrust, judgement_json
+from node.person_trust import PersonTrust
 from node.personal import Personal
+from node.signatures import judgement_json
 from sync.anchors import AnchorsRefused
 from sync.certificate_form import CertRefused
 from sync.revocation_rule import RULE, Purpose, Verdict

@@ -41,6 +41,7 @@ from node.recorder import NodeFault, Recorder
 from node.replica import ReplicaStatus
 from node.room_key import RoomKey
 from node.settings import Settings
+from node.signatures import beside
 from node.store import Store, StoreFault
 from node.verdict import GateReport
 from node.views import custody as custody_view
@@ -129,13 +130,20 @@ class Node:
             raise self.stopped
         await self._wait_for_neighbours()
 
-        digest = sealing.digest_of(self.keys, stream, *content)
+        digest, carried = sealing.digest_of(self.keys, stream, *content), beside()
 
         def job(db: apsw.Connection) -> Receipt:
             if self.stopped is not None:  # while it waited for the writer
                 raise self.stopped
             return self.recorder.record(
-                db, stream, lambda: prepare(db), command_id=command_id, actor=actor, content=digest
+                db,
+                stream,
+                lambda: prepare(db),
+                command_id=command_id,
+                actor=actor,
+                content=digest,
+                evidence=carried.evidence,
+                agreed=lambda command: carried.check(db, command, actor, self.settings.asks_certificates, self._room),
             )
 
         receipt = await self.store.write(job)

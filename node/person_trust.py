@@ -1,9 +1,8 @@
 """Whose signatures count at this node (人员证书信任): anchors, CRLs and issuing certificates in DATA/trust/persons."""
 
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -101,23 +100,3 @@ class PersonTrust:
     def verify(self, text: bytes, cms: bytes, *, at_ms: int, purpose: Purpose, source: str) -> Signed:
         """Check a signature by what lies here. Raises ActRefused, AnchorsRefused, OSError, GmFault."""
         return verify_act(text, cms, self.anchors(), at_ms=at_ms, purpose=purpose, crls=self.shelf.all(), source=source)
-
-
-def judgement_json(found: Judgement) -> str:
-    """Return what is kept beside a signature: anchor, serial, state, evidence by digest and age. No personal data."""
-    rows = [None if row is None else {**asdict(row), "age_ms": row.age_ms(found.at_ms)} for row in found.evidence]
-    return json.dumps(
-        {
-            "anchor": found.anchor.sha256,
-            "certificate": found.certificate_sha256,
-            "serial": found.serial,
-            "family": found.family,
-            "purpose": found.purpose,
-            "at_ms": found.at_ms,
-            "standing": found.standing,
-            "verdict": found.verdict,
-            "evidence": rows,
-        },
-        ensure_ascii=False,
-        sort_keys=True,
-    )

@@ -22,6 +22,7 @@ from node.views import incident as incident_view
 from node.views import log as log_view
 from node.views import project as project_view
 from node.views import review as review_view
+from node.views import signed as signed_view
 from node.views.log import IndexRow
 from sync.codec import Entry, decode
 from sync.keys import name_base
@@ -29,7 +30,7 @@ from sync.log import origins, read_entry, read_sound, size_of
 from sync.merkle import leaf_hash
 from sync.succession import epoch_of, predecessor_of
 
-_VIEWS = (log_view, blobs_view, custody_view, project_view, incident_view, review_view, drawing_view)
+_VIEWS = (log_view, blobs_view, custody_view, project_view, incident_view, review_view, drawing_view, signed_view)
 VIEW_TABLES: tuple[str, ...] = tuple(name for view in _VIEWS for name in view.NAMES)
 VIEW_SCHEMA = "\n".join(view.TABLES for view in _VIEWS)
 CURSOR_SCHEMA = """
@@ -67,6 +68,7 @@ def take(db: apsw.Connection, entry: Entry, events: tuple[Any, ...]) -> frozense
     incident_view.project(db, entry, events)
     review_view.project(db, entry, events)
     drawing_view.project(db, entry, events)
+    signed_view.project(db, entry, events)
     return moved | {entry.stream}
 
 

@@ -4,6 +4,7 @@ Everything here happens inside one transaction a group; nothing leaves before th
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ class Recorder:
         )  # streams found to go on here; custody acts and others' entries end that knowledge
         self._fence_to: Checkpoint | None = None
         self._adopt: bytes | None = None
-        self._began_at = 0
+        self._began_at = self._size = 0
         self.released: Callable[[frozenset[str]], None] = lambda _topics: None
 
     @property
@@ -91,8 +92,13 @@ class Recorder:
         return self._fence
 
     @property
+    def size(self) -> int:
+        """Return how many entries the own log had after the last commit: for every thread, unlike `log`."""
+        return self._size
+
+    @property
     def appended(self) -> int:
-        """Return how many entries this process has appended since it passed its gate."""
+        """Return how many entries this process has appended since it passed its gate; the writer thread's alone, as `log` is."""
         return self.log.size - self._began_at
 
     def open(self, db: apsw.Connection, origin: str = "") -> None:
@@ -100,9 +106,11 @@ class Recorder:
         self._log = open_log(db, origin or self._settings.origin)
         self._writable.clear()
         try:
-            self._began_at = self._log.size
+            self._began_at = self._size = self._log.size
         except LogFault:
-            self._began_at = 0  # a damaged head: the gate says so, and nothing is appended before it was healed
+            self._began_at = self._size = (
+                0  # a damaged head: the gate says so, and nothing is appended before it was healed
+            )
 
     # -- states ------------------------------------------------------------------------------------------------------
 
@@ -130,9 +138,12 @@ class Recorder:
         actor: Actor,
         content: bytes = b"",
         evidence: tuple[bytes | str, ...] = (),
+        agreed: Callable[[Any], None] = lambda _command: None,
         attested_by: tuple[str, ...] = (),
     ) -> Receipt:
         """Decide and append the command that `prepare` makes, inside the caller's transaction.
+
+        `agreed` is called with the command that the rules have taken, before anything is written; it may raise.
 
         A command_id that is known answers with its first receipt and prepares nothing; `content` is the digest of what was
         given, and a known command_id with another one is refused. Raises Refused and changes nothing.
@@ -158,6 +169,7 @@ class Recorder:
             _require_owner(custody_view.chain(db, stream), stream, log.origin)
         state = self.state(db, stream)
         events = streams.decide(stream, state, command, asked)
+        agreed(command)
         passing("decided")
         entry = codec.Entry(
             version=1,
@@ -234,6 +246,9 @@ class Recorder:
             self._fence_to = self._adopt = None
         self._states.update(self._pending)
         self._pending.clear()
+        if self._log is not None:
+            with suppress(LogFault):  # a damaged head: the gate has said so
+                self._size = self._log.size
         topics, self._topics = frozenset(self._topics), set()
         if topics:
             self.released(topics)

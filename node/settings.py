@@ -109,6 +109,11 @@ class Settings:
         """Whether this node plays the prefecture's part."""
         return self.role == "prefecture"
 
+    @property
+    def asks_certificates(self) -> bool:
+        """Whether binding acts are signed by certificate here: it is named who signs the anchors."""
+        return bool(self.anchor_vkeys)
+
     def peer(self, name: str) -> Peer | None:
         """Return the peer with this node code, if it is configured."""
         return next((peer for peer in self.peers if peer.name == name), None)

@@ -257,13 +257,21 @@ class Store:
                     stopping = True
                     break
                 group.append(job)
-            self._commit(group)
+            try:
+                self._commit(group)
+            except Exception as error:  # noqa: BLE001 - this thread may not end: whoever waits would wait for ever
+                self.broken = StoreFault(
+                    "commit", str(self.path), repr(error), "restart the node, then run erhai check"
+                )
+                log_once(error, f"writing {self.path}")
+                for job in group:
+                    job.error = job.error or self.broken
             self._release(group)
 
     def _commit(self, group: list[_Job]) -> None:
-        db, cursor = self._db, self._db.cursor()
-        before = db.total_changes()
+        db, cursor, before = self._db, self._db.cursor(), 0
         try:
+            before = db.total_changes()
             _begin(db)
             for job in group:
                 self._one(db, cursor, job)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sync.person_certs import Judgement
 
 HEAD = "洱海签名 erhai-act-v1"
+LOGIN_HEAD = "洱海登录 erhai-login-v1"  # so that no answer to a challenge is ever an act
 MAX_CMS = 65_536
 MAX_TEXT = 65_536
 _ACCEPTED = {
@@ -78,9 +79,9 @@ class Signed:
     claimed_ms: int  # what the signer's clock said; 0 where it said nothing
 
 
-def act_text(kind: str, lines: Mapping[str, str], digest: bytes) -> bytes:
+def act_text(kind: str, lines: Mapping[str, str], digest: bytes, head: str = HEAD) -> bytes:
     """Return the words of an act: kind, named lines in their order, the digest of its object. Raises ValueError."""
-    rows = [HEAD, kind, *(f"{name}：{value}" for name, value in lines.items()), f"摘要 SHA-256：{digest.hex()}"]
+    rows = [head, kind, *(f"{name}：{value}" for name, value in lines.items()), f"摘要 SHA-256：{digest.hex()}"]
     if not all(_LINE.fullmatch(row) for row in rows) or len(digest) != 32:
         raise ValueError(kind)
     text = ("\n".join(rows) + "\n").encode()
@@ -95,7 +96,7 @@ def readable(text: bytes) -> bool:
         lines = text.decode("utf-8").split("\n")
     except UnicodeDecodeError:
         return False
-    whole = len(text) <= MAX_TEXT and lines[0] == HEAD and lines[-1] == "" and len(lines) >= 4
+    whole = len(text) <= MAX_TEXT and lines[0] in {HEAD, LOGIN_HEAD} and lines[-1] == "" and len(lines) >= 4
     return whole and all(_LINE.fullmatch(line) for line in lines[:-1])
 
 
@@ -153,6 +154,11 @@ def _signer_certificate(signed: cms.SignedData, info: cms.SignerInfo) -> tuple[b
     raise ActRefused("malformed", "the signer's certificate is not in it")
 
 
+def certificates_of(cms_der: bytes) -> tuple[bytes, list[bytes]]:
+    """Return the signer's certificate and the others that a signature carries, DER. Raises ActRefused."""
+    return _signer_certificate(*_parts(cms_der))
+
+
 def _check(text: bytes, info: cms.SignerInfo, certificate: bytes) -> int:
     """Hold words, attributes and signature together; return the signer's time. Raises ActRefused, CertRefused."""
     read = read_certificate(certificate, "cms")
@@ -206,7 +212,7 @@ def read_signature(text: bytes, cms_der: bytes) -> Signature:
     return Signature(certificate=certificate, chain=tuple(chain), claimed_ms=claimed_ms)
 
 
-_GOES = {Verdict.YES, Verdict.BANNER, Verdict.PENDING, Verdict.SECOND_PERSON}
+_GOES = {Verdict.YES, Verdict.BANNER, Verdict.PENDING, Verdict.SECOND_PERSON, Verdict.READ_ONLY}
 
 
 def verify_act(

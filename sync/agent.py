@@ -17,6 +17,7 @@ from sync.acts import readable, sign_act
 from sync.signers import ActSigner, TokenFault
 
 POLL_S = 2.0
+SECOND = "second"
 _MOST = 262_144
 
 
@@ -72,8 +73,12 @@ class NodeLine:
         return Pending(str(answer["id"]), str(answer["text"]).encode())
 
     def answer(self, act: Pending, cms: bytes) -> str:
-        """Send a signature; return "" where it was recorded, or the word for why not. Raises AgentFault."""
+        """Send a signature; return "" where it was recorded, SECOND where another person is to sign first, or the word for
+        why not. Raises AgentFault.
+        """
         status, answer = self._ask("POST", f"/agent/acts/{act.id}", cms)
+        if status == 202:
+            return SECOND
         return "" if status == 200 else str(answer.get("error", status))
 
     def decline(self, act: Pending) -> None:
@@ -125,21 +130,23 @@ def attend(
         show("没有签名 / not signed")
         return act.id
     why = line.answer(act, sign_act(act.text, signer, datetime.now(UTC)))
-    show("已签名并写入记录 / signed and recorded" if not why else f"未被接受 / not accepted: {why}")
+    told = {
+        "": "已签名并写入记录 / signed and recorded",
+        SECOND: "已签名，等第二人签名 / signed; a second person is to sign",
+    }
+    show(told.get(why, f"未被接受 / not accepted: {why}"))
     return act.id
 
 
-def attend_forever(
-    line: NodeLine, signer: ActSigner, *, show: Callable[[str], None], press: Callable[[], bool]
-) -> None:
-    """Look every two seconds; a broken line is said once and tried again. Raises AgentFault where pairing is over."""
+def attend_paired(line: NodeLine, signer: ActSigner, *, show: Callable[[str], None], press: Callable[[], bool]) -> None:
+    """Look every two seconds until the pairing is over; a broken line is said once and tried again."""
     seen, told = "", ""
     while True:
         try:
             seen, told = attend(line, signer, show=show, press=press, seen=seen), ""
         except AgentFault as fault:
             if fault.why == "unpaired":
-                raise
+                return
             if fault.why != told:
                 told = fault.why
                 show(f"节点暂时连不上 / {fault}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from sync.agent import AgentFault, NodeLine, attend_forever
+from sync.agent import AgentFault, NodeLine, attend_paired
 from sync.certificate_form import CertRefused
 from sync.gm import GmFault, GmRefused
 from sync.signers import ActSigner, Pkcs11Signer, SoftwareSigner, TokenFault
@@ -57,9 +57,11 @@ def cli_agent(
             signer = SoftwareSigner(certificate.read_bytes(), key.read_bytes(), more)
         else:
             raise TypeError(node)
-        line.pair(click.prompt("本席页面上的配对码 / pairing code"))
-        click.echo(f"已与席位 {line.seat} 配对，等待待签事项 / paired with seat {line.seat}")
-        attend_forever(line, signer, show=click.echo, press=_press)
+        while True:
+            line.pair(click.prompt("页面上的配对码 / pairing code"))
+            click.echo(f"已与席位 {line.seat} 配对，等待待签事项 / paired with seat {line.seat}")
+            attend_paired(line, signer, show=click.echo, press=_press)
+            click.echo("配对已结束，请重新配对 / the pairing is over; pair again")
     except (AgentFault, TokenFault, CertRefused, GmFault, GmRefused, OSError, ValueError) as fault:
         click.echo(f"不能签名 / cannot sign: {fault}", err=True)
         sys.exit(3)

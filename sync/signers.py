@@ -52,14 +52,18 @@ class SoftwareSigner:
 
     def sign(self, data: bytes) -> bytes:
         """Sign. Raises TokenFault."""
-        key = self._key
-        if isinstance(key, rsa.RSAPrivateKey):
-            return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
-        if isinstance(key, ec.EllipticCurvePrivateKey):
-            return key.sign(data, ec.ECDSA(hashes.SHA256()))
-        if isinstance(key, (ed25519.Ed25519PrivateKey, Sm2Key)):
-            return key.sign(data)
-        raise TokenFault("not-offered", type(key).__name__)
+        return sign_with(self._key, data)
+
+
+def sign_with(key: Any, data: bytes) -> bytes:
+    """Return a key's signature as certificates carry it, of whichever family. Raises TokenFault."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(data, ec.ECDSA(hashes.SHA256()))
+    if isinstance(key, (ed25519.Ed25519PrivateKey, Sm2Key)):
+        return key.sign(data)
+    raise TokenFault("not-offered", type(key).__name__)
 
 
 class Pkcs11Signer:

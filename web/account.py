@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
 from node.branches import Doubles, doubles
+from node.domain.secrecy import Secret, Stage, may_read
 from node.domain.values import Role
 from node.people import Person, pin_fits
 from node.projection import events_of
 from node.receipts import Reach, Receipt
+from node.signatures import noted_in
 from sync.codec import decode
 from sync.log import read_entry
 from web.disclosure import is_secret
 from web.forms import Field, FieldErrors, FormState, parse, typed
 from web.keys import NODE, SESSION, SESSIONS, SIGNING
+from web.pending import station_of
 from web.render import page
 from web.security import not_found, read_form, signed_in
 from web.sessions import COOKIE
-from web.words import ROLES
+from web.words import ROLES, signer_words
 
 routes = RouteTableDef()
 
@@ -51,6 +54,8 @@ class ReceiptPage:
     lot_code: str
     ref: str  # the reference that a participant is handed with this receipt
     next_url: str
+    signers: tuple[str, ...]  # whose certificates signed it
+    unsigned: bool  # nothing is signed by certificate at this node
     doubles: Doubles
 
 
@@ -79,7 +84,8 @@ def _sign_in(request: Request, form: FormState, status: int = 200) -> Response:
     ]
     shown = tuple(sorted(lines, key=lambda line: line.no)) if node.settings.demo else ()
     prefix = "错误：" if form.errors else ""
-    return page(request, "frame/sign-in.html", status=status, title_prefix=prefix, form=form, people=shown)
+    token = request.app[SIGNING] is not None
+    return page(request, "frame/sign-in.html", status=status, title_prefix=prefix, form=form, people=shown, token=token)
 
 
 @routes.post("/sign-in")
@@ -127,7 +133,9 @@ async def sign_out(request: Request) -> Response:
     """Close the session."""
     session, signing = request.get(SESSION), request.app[SIGNING]
     if session is not None and signing is not None:
-        signing.desk.forget(session.person.seat, session.person.no)
+        if session.by_token:
+            signing.desk.unpair(station_of(session.person))
+        signing.desk.forget(station_of(session.person), session.person.no)
     request.app[SESSIONS].end(request.cookies.get(COOKIE, ""))
     answer = HTTPSeeOther("/sign-in")
     answer.del_cookie(COOKIE, path="/")
@@ -152,17 +160,20 @@ async def receipt(request: Request) -> Response:
     parts = found.stream.split("/")
     lot_code = parts[1] if parts[0] in {"lot", "sheet", "answers", "review"} else ""
     target = request.query.get("next", "/")
+    entry = decode(await node.read(lambda db: read_entry(db, found.origin, found.seq)))
     ref = ""
     if found.events == ("notice.participation-registered",):
-        body = await node.read(lambda db: read_entry(db, found.origin, found.seq))
-        ref = next((event.ref for event in events_of(decode(body))), "")
+        ref = next((event.ref for event in events_of(entry)), "")
+    signers = tuple(signer_words(one.by) for one in noted_in(entry.evidence))
+    unsigned = not signers and not node.settings.asks_certificates
     twice = await node.read(lambda db: doubles(db, found.number))
-    model = ReceiptPage(found, reach, lot_code, ref, target if _HERE.fullmatch(target) else "/", twice)
+    next_url = target if _HERE.fullmatch(target) else "/"
+    model = ReceiptPage(found, reach, lot_code, ref, next_url, signers, unsigned, twice)
     return page(request, "frame/receipt.html", live="log", model=model)
 
 
 async def _may_see(request: Request, found: Receipt) -> bool:
-    if signed_in(request).person.role is Role.OPERATOR:
+    if may_read(Secret.COUNTS, Stage.BIDDING, signed_in(request).person.role):
         return True
     return not await is_secret(request.app[NODE], found)
 

@@ -4,19 +4,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
+from aiohttp.web import Request, Response, RouteTableDef
 
 from node import custody
+from node.domain.custody import AdoptEntry, RecallCustody, ReleaseCustody, TakeCustody
 from node.domain.lot import LotState
 from node.domain.streams import lot_stream
 from node.domain.values import Actor, Role
 from node.node import Node
+from node.people import Person
 from node.receipts import Receipt, number_of
+from web.binding import Binding, conclude, filled, foot_of
 from web.desk import desk_only, revision, stale
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of
 from web.keys import NODE
 from web.render import new_command_id, page
-from web.second import SECOND, second_person
+from web.second import SECOND, asked_here, role_and_no, second_person
 from web.security import for_roles, not_found, read_form, signed_in
 
 routes = RouteTableDef()
@@ -47,9 +50,14 @@ class _Given:
     node: Node
     lot: str
     values: dict[str, Any]
-    second: str
+    beside: Person | None
     command_id: bytes
     actor: Actor
+
+    @property
+    def second(self) -> str:
+        """Return who stands beside, as role:number."""
+        return role_and_no(self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,7 @@ class _Change:
 
     slug: str
     title: str
+    command: type
     button: str
     fields: Callable[[Node, custody.Standing], tuple[Field, ...]]
     offered: Callable[[custody.Standing], bool]
@@ -111,6 +120,7 @@ CHANGES = {
         _Change(
             "release",
             "移交主持权",
+            ReleaseCustody,
             "确认移交",
             lambda node, _found: (
                 Field("to_node", "移交给", "choice", choices=_rooms(node)),
@@ -123,15 +133,17 @@ CHANGES = {
         _Change(
             "recall",
             "收回主持权",
+            RecallCustody,
             "确认收回",
             lambda _node, _found: (_REASON,),
             lambda found: found.own and bool(found.released_to),
             _recall,
         ),
-        _Change("take", "接管主持权", "确认接管", _take_fields, lambda found: bool(found.movable), _take),
+        _Change("take", "接管主持权", TakeCustody, "确认接管", _take_fields, lambda found: bool(found.movable), _take),
         _Change(
             "tail",
             "处理未传记录",
+            AdoptEntry,
             "确认处理",
             lambda _node, _found: (*_PLACE, _DECISION, _REASON, *SECOND),
             lambda found: any(not one.outcome for one in found.tail),
@@ -223,7 +235,7 @@ async def change_form(request: Request) -> Response:
     """Show the form of one change."""
     node, change = request.app[NODE], _change(request)
     _state, found = await _standing(request)
-    fields = change.fields(node, found)
+    fields = asked_here(node, change.fields(node, found))
     given = {name: request.query[name] for name in ("origin", "seq") if name in request.query}
     if change.slug == "take" and len(found.movable) == 1:
         given["from_node"] = found.movable[0][0]
@@ -234,6 +246,7 @@ async def change_form(request: Request) -> Response:
         command_id=new_command_id(),
         revision=await revision(node, lot_stream(found.lot_code)),
         button=change.button,
+        foot=foot_of(request, change.command),
     )
     return _form(request, change, found, form)
 
@@ -245,18 +258,40 @@ async def do_change(request: Request) -> Response:
     node, change = request.app[NODE], _change(request)
     _state, found = await _standing(request)
     data = await read_form(request)
-    fields = change.fields(node, found)
-    url = f"/desk/lots/{found.lot_code}/custody"
+    fields = asked_here(node, change.fields(node, found))
+    url, stream = f"/desk/lots/{found.lot_code}/custody", lot_stream(found.lot_code)
     form = FormState.returned(f"{url}/{change.slug}", fields, data, change.button)
+    form.foot = foot_of(request, change.command)
+
+    async def fresh() -> bool:
+        return not await stale(node, stream, data)
+
     try:
         form.revision = revision_of(data)
         command_id = command_id_of(data)
-        if await stale(node, lot_stream(found.lot_code), data):
+        if not await fresh():
             return page(request, "frame/stale.html", status=409)
         values = parse(fields, data)
-        second = second_person(request, values) if "second" in values else ""
-        receipt = await change.do(_Given(node, found.lot_code, values, second, command_id, signed_in(request).actor))
+        beside = second_person(request, values) if "second" in values else None
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _form(request, change, found, form, status=422)
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")
+    given = _Given(node, found.lot_code, values, beside, command_id, signed_in(request).actor)
+    lines, about = filled(fields, data)
+    if change.slug == "take":
+        lines["已知缺失"] = found.statement
+    return await conclude(
+        request,
+        Binding(
+            command=change.command,
+            title=change.title,
+            stream=stream,
+            command_id=command_id,
+            back=url,
+            do=lambda: change.do(given),
+            lines=lines,
+            about=about,
+            second=beside,
+            fresh=fresh,
+        ),
+    )

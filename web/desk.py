@@ -20,14 +20,16 @@ from node.views import incident as incident_view
 from node.views import lot_page
 from node.views import project as project_view
 from node.views import review as review_view
+from node.views import signed as signed_view
 from node.views.ceremony_page import ceremony_page
 from web import words
+from web.binding import Binding, conclude, filled, foot_of
 from web.desk_act import Act
 from web.desk_acts import BY_SLUG, acts_for
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, typed
 from web.keys import NODE
 from web.render import new_command_id, page
-from web.second import confirm
+from web.second import asked_here, confirm
 from web.security import for_roles, not_found, read_form, signed_in
 from web.uploads import receive_file
 
@@ -119,9 +121,10 @@ async def today(request: Request) -> Response:
 @for_roles(*DESK)
 async def register_form(request: Request) -> Response:
     """Show the registration form."""
-    return _form(
-        request, FormState("/desk/register", _REGISTER, {}, command_id=new_command_id(), button="登记标段"), "入场登记"
-    )
+    fields = asked_here(request.app[NODE], _REGISTER)
+    form = FormState("/desk/register", fields, {}, command_id=new_command_id(), button="登记标段")
+    form.foot = foot_of(request, project.RegisterLot)
+    return _form(request, form, "入场登记")
 
 
 def _form(
@@ -138,21 +141,35 @@ def _form(
 async def register(request: Request) -> Response:
     """Register a lot."""
     node, data = request.app[NODE], await read_form(request)
-    form = FormState.returned("/desk/register", _REGISTER, data, "登记标段")
+    fields = asked_here(node, _REGISTER)
+    form = FormState.returned("/desk/register", fields, data, "登记标段")
+    form.foot = foot_of(request, project.RegisterLot)
     try:
-        command_id, v = command_id_of(data), parse(_REGISTER, data)
-        if v["warnings_confirmed_by"]:
-            confirm(request, v, ("warnings_confirmed_by", "warnings_pin"), DESK)
-        del v["warnings_pin"]
+        command_id, v = command_id_of(data), parse(fields, data)
+        names = ("warnings_confirmed_by", "warnings_pin")
+        beside = confirm(request, v, names, DESK) if v["warnings_confirmed_by"] else None
+        v.pop("warnings_pin", None)
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _form(request, form, "入场登记", status=422)
     estimate = v.pop("estimate")
     command = project.RegisterLot(**v, profile_id=PROFILE, estimate_fen=estimate)
-    receipt = await node.submit(
-        lot_stream(command.lot_code), command, command_id=command_id, actor=signed_in(request).actor
+    lines, about = filled(fields, data)
+    stream, actor = lot_stream(command.lot_code), signed_in(request).actor
+    return await conclude(
+        request,
+        Binding(
+            command=project.RegisterLot,
+            title="入场登记",
+            stream=stream,
+            command_id=command_id,
+            back=f"/desk/lots/{command.lot_code}",
+            do=lambda: node.submit(stream, command, command_id=command_id, actor=actor),
+            lines=lines,
+            about=about,
+            second=beside,
+        ),
     )
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk/lots/{command.lot_code}")
 
 
 def open_for_bids(state: LotState) -> bool:
@@ -185,6 +202,8 @@ async def lot(request: Request) -> Response:
         asks_certificates=bool(node.settings.anchor_vkeys),
         may_take_pieces=role in DUTIES[ReleaseShares],
         may_take_bids=role in DUTIES[SubmitBid] and open_for_bids(state),
+        signed=await node.read(lambda db: signed_view.of_lot(db, state.lot_code)),
+        unsigned=not node.settings.asks_certificates,
         file_lost=node.attachments.next_away(state) if role in DUTIES[OpenBid] else "",
     )
 
@@ -253,6 +272,7 @@ async def act_form(request: Request) -> Response:
     url = f"/desk/lots/{state.lot_code}/{act.slug}"
     seen = await revision(node, lot_stream(state.lot_code))
     form = FormState(url, act.fields(state), {}, command_id=new_command_id(), revision=seen, button=act.button)
+    form.foot = foot_of(request, act.command)
     return _form(request, form, act.title, back=f"/desk/lots/{state.lot_code}", note=act.note)
 
 
@@ -268,17 +288,35 @@ async def do_act(request: Request) -> Response:
     stream, url = lot_stream(state.lot_code), f"/desk/lots/{state.lot_code}"
     fields = act.fields(state)
     form = FormState.returned(f"{url}/{act.slug}", fields, data, act.button)
+    form.foot = foot_of(request, act.command)
+
+    async def fresh() -> bool:
+        return act.shared or not await stale(node, stream, data)
+
     try:
         form.revision = revision_of(data)
         command_id = command_id_of(data)
-        if not act.shared and await stale(node, stream, data):
+        if not await fresh():
             return page(request, "frame/stale.html", status=409)
         values = parse(fields, data)
-        receipt = await act.submit(node, state, values, command_id, session.actor)
+        lines, about = filled(fields, data)
+        return await conclude(
+            request,
+            Binding(
+                command=act.command,
+                title=act.title,
+                stream=stream,
+                command_id=command_id,
+                back=url,
+                do=lambda: act.submit(node, state, values, command_id, session.actor),
+                lines={"招标次数": str(state.round_no), **lines},
+                about=about,
+                fresh=fresh,
+            ),
+        )
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _form(request, form, act.title, back=url, note=act.note, status=422)
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")
 
 
 # -- incidents of the room ------------------------------------------------------------------------------------------

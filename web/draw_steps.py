@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp.web import Request
-
 from node.domain import ceremony, drawn
 from node.domain.ceremony import PARTY_ROLES
 from node.domain.drawn import DrawState, ExpertsFrozen
@@ -17,7 +15,7 @@ from node.node import Node
 from node.receipts import Receipt
 from web.acts_opening import members_of, venue_nodes
 from web.forms import Field, FieldErrors
-from web.second import SECOND, second_person
+from web.second import SECOND
 
 PARTIES = {"CENTER": "交易中心", "SUPERVISOR": "行政监督", "TENDERER": "招标人", "WITNESS": "见证"}
 OUTCOMES = {
@@ -37,7 +35,6 @@ REPLACED = {"absent": "未到场", "recusal": "需要回避", "unable": "不能�
 class Given:
     """One filled form, checked."""
 
-    request: Request
     draws: Drawings
     node: Node
     draw_id: str
@@ -45,6 +42,7 @@ class Given:
     values: dict[str, Any]
     command_id: bytes
     actor: Actor
+    second: str = ""  # as role:number
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ async def _outcome(g: Given) -> Receipt:
 
 
 async def _cancel(g: Given) -> Receipt:
-    command = drawn.CancelDraw(g.values["reason"], second_person(g.request, g.values))
+    command = drawn.CancelDraw(g.values["reason"], g.second)
     return await g.node.submit(f"draw/{g.draw_id}", command, command_id=g.command_id, actor=g.actor)
 
 

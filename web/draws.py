@@ -14,18 +14,20 @@ from node.domain.drawn_terms import options_of
 from node.domain.eligibility import DrawRequest, Group, Recusal, Span
 from node.domain.lot import LotState
 from node.domain.refused import Refused
+from node.domain.secrecy import Secret, Stage, may_read, stage_of
 from node.domain.streams import draw_stream
 from node.domain.values import Role
 from node.draw_json import proof_json
 from node.drawing import Drawings
 from node.views import drawing as drawing_view
 from web.acts_opening import venue_nodes
+from web.binding import Binding, conclude, filled, foot_of
 from web.desk import desk_only, lot_of, revision, stale
 from web.draw_steps import OUTCOMES, PARTIES, STEPS, Given, Step, party_of
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of
 from web.keys import DRAWINGS, NODE
 from web.render import new_command_id, page
-from web.second import confirm
+from web.second import asked_here, confirm, role_and_no, second_person
 from web.security import for_roles, not_found, read_form, signed_in
 
 routes = RouteTableDef()
@@ -128,7 +130,9 @@ async def freeze_form(request: Request) -> Response:
     """Show the request form."""
     lot = await lot_of(request)
     url = f"/desk/lots/{lot.lot_code}/draws"
-    form = FormState(f"{url}/freeze", _FREEZE, {}, command_id=new_command_id(), button="冻结抽取名单")
+    fields = asked_here(request.app[NODE], _FREEZE)
+    form = FormState(f"{url}/freeze", fields, {}, command_id=new_command_id(), button="冻结抽取名单")
+    form.foot = foot_of(request, drawn.FreezeExperts)
     return _form(request, form, "申请抽取专家", back=f"/desk/lots/{lot.lot_code}", note=_FREEZE_NOTE)
 
 
@@ -138,28 +142,42 @@ async def freeze(request: Request) -> Response:
     """Freeze the pool and lead to the receipt."""
     node, lot, data = request.app[NODE], await lot_of(request), await read_form(request)
     url = f"/desk/lots/{lot.lot_code}/draws"
-    form = FormState.returned(f"{url}/freeze", _FREEZE, data, "冻结抽取名单")
+    fields = asked_here(node, _FREEZE)
+    form = FormState.returned(f"{url}/freeze", fields, data, "冻结抽取名单")
+    form.foot = foot_of(request, drawn.FreezeExperts)
     try:
-        command_id, values = command_id_of(data), parse(_FREEZE, data)
+        command_id, values = command_id_of(data), parse(fields, data)
         asked = _request_of(lot.lot_code, values, venue_nodes(node))
-        second = ""
-        if values["approver"]:
-            who = confirm(request, values, ("approver", "approver_pin"), (Role.SUPERVISOR,))
-            second = f"{who.role}:{who.no}"
-        number = await _next_number(request.app[DRAWINGS], lot, drawn.EXPERTS)
-        receipt = await request.app[DRAWINGS].freeze(
-            asked,
-            number,
-            parties=(*REQUIRED, WITNESS) if values["witness"] else REQUIRED,
-            second=second,
-            reason=values["reason"] if second else "",
-            command_id=command_id,
-            actor=signed_in(request).actor,
-        )
+        names = ("approver", "approver_pin")
+        second = confirm(request, values, names, (Role.SUPERVISOR,)) if values["approver"] else None
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _form(request, form, "申请抽取专家", back=f"/desk/lots/{lot.lot_code}", note=_FREEZE_NOTE, status=422)
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={url}")
+    draws, actor = request.app[DRAWINGS], signed_in(request).actor
+    number = await _next_number(draws, lot, drawn.EXPERTS)
+    lines, about = filled(fields, data)
+    return await conclude(
+        request,
+        Binding(
+            command=drawn.FreezeExperts,
+            title="申请抽取专家，冻结抽取名单",
+            stream=draw_stream(drawn.draw_id(lot.lot_code, lot.round_no, drawn.EXPERTS, number)),
+            command_id=command_id,
+            back=url,
+            do=lambda: draws.freeze(
+                asked,
+                number,
+                parties=(*REQUIRED, WITNESS) if values["witness"] else REQUIRED,
+                second=role_and_no(second),
+                reason=values["reason"] if second else "",
+                command_id=command_id,
+                actor=actor,
+            ),
+            lines=lines,
+            about=about,
+            second=second,
+        ),
+    )
 
 
 def _needed(lot: LotState) -> tuple[tuple[str, str], ...]:
@@ -246,7 +264,8 @@ async def show(request: Request) -> Response:
     sitting = {member.commitment for member in lot.panel.members} if seated else set()
     leaving = sum(who in sitting for who, _why in state.gone)
     names = []
-    if seated and person.role in {Role.OPERATOR, Role.WITNESS}:
+    may_call = may_read(Secret.PHONES, Stage.BIDDING, person.role)
+    if seated and may_read(Secret.NAMES, stage_of(lot), person.role):
         for member in lot.panel.members:
             kept = await node.personal(member.commitment)
             names.append((member, kept.fields[0] if kept else ""))
@@ -269,7 +288,7 @@ async def show(request: Request) -> Response:
         due_ms=reveals_due_ms(state.ceremony, profile) if state.ceremony.committed and not state.ranked else 0,
         late=[one for one in state.ceremony.parties if not one.revealed] if state.ceremony.committed else [],
         noted=noted.hex() if noted and not state.ceremony.party(party).revealed else "",
-        calls=await draws.calls(draw_id) if person.role is Role.WITNESS and not state.voided else (),
+        calls=await draws.calls(draw_id) if may_call and not state.voided else (),
         outcomes=OUTCOMES,
         leaving=leaving,
         replacing=sum(one.who not in sitting for one in state.accepted) if seated else 0,
@@ -327,11 +346,12 @@ async def step_form(request: Request) -> Response:
     step = _step(request, state)
     form = FormState(
         f"/desk/draws/{draw_id}/{step.slug}",
-        step.fields(state, signed_in(request).person.role),
+        asked_here(request.app[NODE], step.fields(state, signed_in(request).person.role)),
         {},
         command_id=new_command_id(),
         revision=await revision(request.app[NODE], draw_stream(draw_id)),
         button=step.button,
+        foot=foot_of(request, step.command),
     )
     return _form(request, form, step.title, back=f"/desk/draws/{draw_id}", note=step.note)
 
@@ -345,20 +365,39 @@ async def do_step(request: Request) -> Response:
     step = STEPS.get(request.match_info["step"])
     if step is None:
         return not_found()
-    role = signed_in(request).person.role
-    fields = step.fields(state, role)
+    role, stream = signed_in(request).person.role, draw_stream(draw_id)
+    fields = asked_here(node, step.fields(state, role))
     form = FormState.returned(f"/desk/draws/{draw_id}/{step.slug}", fields, data, step.button)
+    form.foot = foot_of(request, step.command)
+
+    async def fresh() -> bool:
+        return step.shared or not await stale(node, stream, data)
+
     try:
         form.revision = revision_of(data)
         command_id = command_id_of(data)
-        if not step.shared and await stale(node, draw_stream(draw_id), data):
+        if not await fresh():
             return page(request, "frame/stale.html", status=409)
         values = parse(fields, data)
-        given = Given(
-            request, request.app[DRAWINGS], node, draw_id, state, values, command_id, signed_in(request).actor
+        second = second_person(request, values) if "second" in values else None
+        actor, draws = signed_in(request).actor, request.app[DRAWINGS]
+        given = Given(draws, node, draw_id, state, values, command_id, actor, role_and_no(second))
+        lines, about = filled(fields, data)
+        return await conclude(
+            request,
+            Binding(
+                command=step.command,
+                title=step.title,
+                stream=stream,
+                command_id=command_id,
+                back=f"/desk/draws/{draw_id}",
+                do=lambda: step.do(given),
+                lines=lines,
+                about=about,
+                second=second,
+                fresh=fresh,
+            ),
         )
-        receipt = await step.do(given)
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _form(request, form, step.title, back=f"/desk/draws/{draw_id}", note=step.note, status=422)
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk/draws/{draw_id}")

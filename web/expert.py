@@ -7,7 +7,7 @@ from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
 from node.domain.lot import LotState
 from node.domain.report import evaluation_report, report_sha256
-from node.domain.sheet import DeclareRecusal, SignIn, SignReport, SignSheet
+from node.domain.sheet import DeclareRecusal, SignIn, SignReport
 from node.domain.streams import lot_stream
 from node.own_sheets import own_checklists, own_marks
 from node.views import project as project_view
@@ -27,10 +27,10 @@ from web.expert_seat import (
     submit,
 )
 from web.forms import Field, FormState
-from web.keys import NODE, SIGNING
+from web.keys import NODE
 from web.render import page
 from web.security import read_form, signed_in
-from web.signed_sheet import sign_by_token
+from web.signed_sheet import sign_report_word, sign_sheet
 
 routes = RouteTableDef()
 STATEMENT = "以上评分由本人独立作出，本人对所提出的评审意见承担个人责任。"
@@ -185,9 +185,7 @@ async def sign(request: Request) -> Response:
     seat, data = await seat_of(request), await read_form(request)
     if data.get("confirm") != "yes":
         return await _sign_page(request, seat, Errors(confirm="请勾选声明后再签字"), carried(data))
-    if request.app[SIGNING] is not None:
-        return await sign_by_token(request, seat, data, STATEMENT)
-    return receipted(await submit(request, seat, data, SignSheet(STATEMENT)), seat.place.url)
+    return await sign_sheet(request, seat, data, STATEMENT)
 
 
 @routes.get("/expert/lots/{lot}/report")
@@ -231,8 +229,8 @@ async def sign_report(request: Request) -> Response:
     if digest.hex() != data.get("digest"):
         return page(request, "frame/stale.html", status=409)
     word = values["word"]
-    answer = await submit(request, seat, data, SignReport(digest, word, values["text"] if word == "dissent" else ""))
-    return receipted(answer, f"{seat.place.url}/done")
+    command = SignReport(digest, word, values["text"] if word == "dissent" else "")
+    return await sign_report_word(request, seat, data, command, WORDS[word])
 
 
 @routes.get("/expert/lots/{lot}/done")

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
+from aiohttp.web import Request, Response, RouteTableDef
 
 from node.domain.duties import DUTIES
 from node.domain.incident import RecordIncident
@@ -12,12 +12,14 @@ from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.domain.unsealing import GiveUpFile
 from node.node import Node
+from node.receipts import Receipt
+from web.binding import Binding, conclude, filled, foot_of
 from web.desk import lot_of
 from web.desk_act import REASON
 from web.forms import FieldErrors, FormState, command_id_of, parse
 from web.keys import NODE
 from web.render import new_command_id, page
-from web.second import SECOND, second_person
+from web.second import SECOND, asked_here, role_and_no, second_person
 from web.security import for_roles, read_form, signed_in
 
 routes = RouteTableDef()
@@ -56,7 +58,10 @@ async def lost_form(request: Request) -> Response:
     state = await lot_of(request)
     _next_away(request.app[NODE], state)
     url = f"/desk/lots/{state.lot_code}/files/lost"
-    return _form(request, state, FormState(url, _FIELDS, {}, command_id=new_command_id(), button=_BUTTON))
+    fields = asked_here(request.app[NODE], _FIELDS)
+    form = FormState(url, fields, {}, command_id=new_command_id(), button=_BUTTON)
+    form.foot = foot_of(request, RecordIncident, binds=True)
+    return _form(request, state, form)
 
 
 @routes.post("/desk/lots/{lot}/files/lost")
@@ -65,22 +70,42 @@ async def lost(request: Request) -> Response:
     """Record who says so and why, then the outcome; lead to its receipt."""
     node, state, data = request.app[NODE], await lot_of(request), await read_form(request)
     url = f"/desk/lots/{state.lot_code}/files/lost"
-    form = FormState.returned(url, _FIELDS, data, _BUTTON)
+    fields = asked_here(node, _FIELDS)
+    form = FormState.returned(url, fields, data, _BUTTON)
+    form.foot = foot_of(request, RecordIncident, binds=True)
     try:
-        command_id, values = command_id_of(data), parse(_FIELDS, data)
+        command_id, values = command_id_of(data), parse(fields, data)
         second = second_person(request, values)
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _form(request, state, form, 422)
     actor = signed_in(request).actor
     ref = _next_away(node, state)
-    text = f"投标文件 {ref} 各处均无法取回，第二人 {second}：{values['reason']}"
+    text = f"投标文件 {ref} 各处均无法取回，第二人 {role_and_no(second)}：{values['reason']}"
     said = RecordIncident("other", text, node.clock.now().at_ms, (state.lot_code,))
     before = hashlib.sha256(b"erhai-file-lost-v1\n" + command_id).digest()[:16]
-    await node.submit(f"room/{node.settings.node}", said, command_id=before, actor=actor)
-    if state.terms.appointed is None:
-        receipt = await node.open_bid(state.lot_code, ref, command_id=command_id, actor=actor, lost=True)
-    else:
-        given_up = GiveUpFile(ref, second, values["reason"])
-        receipt = await node.submit(lot_stream(state.lot_code), given_up, command_id=command_id, actor=actor)
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/desk/lots/{state.lot_code}")
+    gives_up = state.terms.appointed is not None
+
+    async def do() -> Receipt:
+        await node.submit(f"room/{node.settings.node}", said, command_id=before, actor=actor)
+        if not gives_up:
+            return await node.open_bid(state.lot_code, ref, command_id=command_id, actor=actor, lost=True)
+        command = GiveUpFile(ref, role_and_no(second), values["reason"])
+        return await node.submit(lot_stream(state.lot_code), command, command_id=command_id, actor=actor)
+
+    lines, about = filled(fields, data)
+    return await conclude(
+        request,
+        Binding(
+            command=GiveUpFile if gives_up else RecordIncident,
+            binds=True,
+            title="文件无法取回",
+            stream=lot_stream(state.lot_code),
+            command_id=command_id,
+            back=f"/desk/lots/{state.lot_code}",
+            do=do,
+            lines={"投标人编号": ref, **lines},
+            about=about,
+            second=second,
+        ),
+    )

@@ -61,6 +61,7 @@ class FormState:
     revision: int = 0
     button: str = "提交"
     multipart: bool = False
+    foot: str = ""  # what is said above the button
 
     @classmethod
     def returned(cls, action: str, fields: "Sequence[Field]", data: Mapping[str, Any], button: str) -> "FormState":

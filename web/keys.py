@@ -8,6 +8,7 @@ from jinja2 import Environment
 
 from node.drawing import Drawings
 from node.node import Node
+from web.doors import Doors
 from web.sessions import Session, Sessions
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ NODE: AppKey[Node] = AppKey("node", Node)
 DRAWINGS: AppKey[Drawings] = AppKey("drawings", Drawings)
 SESSIONS: AppKey[Sessions] = AppKey("sessions", Sessions)
 TEMPLATES: AppKey[Environment] = AppKey("templates", Environment)
+DOORS: AppKey[Doors] = AppKey("doors", Doors)
 SIGNING: "AppKey[Signing | None]" = AppKey("signing", object)  # type: ignore[arg-type]
 ON_WAITING: AppKey[Callable[[Request, bytes], Response]] = AppKey("on_waiting", Callable)  # type: ignore[arg-type]
 REQUEST_ID: RequestKey[str] = RequestKey("request_id", str)

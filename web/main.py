@@ -5,7 +5,8 @@ from jinja2 import Environment
 
 from node.drawing import Drawings
 from node.node import Node
-from web.keys import DRAWINGS, NODE, ON_WAITING, SESSIONS, SIGNING, TEMPLATES
+from web.doors import Doors
+from web.keys import DOORS, DRAWINGS, NODE, ON_WAITING, SESSIONS, SIGNING, TEMPLATES
 from web.render import STATIC, environment
 from web.routes import add_routes
 from web.security import MIDDLEWARES
@@ -24,6 +25,7 @@ def create_app(node: Node) -> Application:
     app[SESSIONS] = Sessions()
     app[ON_WAITING] = waiting
     app[SIGNING] = Signing.of(node)
+    app[DOORS] = Doors()
     made: Environment = environment()
     app[TEMPLATES] = made
     add_routes(app)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
+from aiohttp.web import Request, Response, RouteTableDef
 
 from node.branches import Branch
 from node.clock import SystemClock
@@ -11,6 +11,7 @@ from node.domain.epoch import NoteBranch
 from node.domain.values import Role
 from node.export import evidence_zip
 from node.node import Node
+from node.receipts import Receipt
 from node.replica import ReplicaStatus
 from node.verdict import words_of
 from sync.heal import heals
@@ -18,10 +19,11 @@ from sync.succession import epoch_of
 from sync.witness import misbehaviours
 from web import alarms, status
 from web.alarms import alarm_rows
+from web.binding import Binding, conclude, filled, foot_of
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse
 from web.keys import NODE
 from web.render import new_command_id, page
-from web.second import SECOND, second_person
+from web.second import SECOND, asked_here, role_and_no, second_person
 from web.security import for_roles, not_found, read_form, signed_in
 
 routes = RouteTableDef()
@@ -34,6 +36,7 @@ REPLICA_STATES = {
     "broken": "缺少文件，不能恢复；正在重做全量快照",
     "down": "没有运行，正在重新启动",
 }
+_NOTE_TITLE, _NOTE_BUTTON = "另一段历史的记录已处理", "两人记为已处理"
 _NOTE = (
     Field("text", "怎样处理的", "area", longest=2_000, hint="例如：第 85 至 140 条已逐条补办，重复的两条不再办理"),
     *SECOND,
@@ -90,7 +93,7 @@ async def state(request: Request) -> Response:
         gate_words=words_of(node.gate) if node.stopped is not None else "",
         refused="" if node.stopped is not None else status.why_not(node),
         asked=status.asked(node),
-        size=node.recorder.log.size,
+        size=node.recorder.size,
         origin=node.settings.origin,
         replicas=_rows(node, SystemClock().now().at_ms),  # the time of files, whatever a demo's clock says
         healed=tuple(reversed(await node.read(heals))),
@@ -130,7 +133,7 @@ def _note_form(request: Request, branch: Branch, form: FormState, status_code: i
         status=status_code,
         title_prefix="错误：" if form.errors else "",
         form=form,
-        title="另一段历史的记录已处理",
+        title=_NOTE_TITLE,
         back="/node",
         note=f"{branch.origin} 的另一段历史有 {len(branch.records)} 条记录未计入。记为已处理后，告警不再显示，清单保留。",
     )
@@ -140,7 +143,9 @@ def _note_form(request: Request, branch: Branch, form: FormState, status_code: i
 @for_roles(*DUTIES[NoteBranch])
 async def note_form(request: Request) -> Response:
     """Show the form by which two persons say that the other history was dealt with."""
-    form = FormState(request.path, _NOTE, {}, command_id=new_command_id(), button="两人记为已处理")
+    fields = asked_here(request.app[NODE], _NOTE)
+    form = FormState(request.path, fields, {}, command_id=new_command_id(), button=_NOTE_BUTTON)
+    form.foot = foot_of(request, NoteBranch)
     return _note_form(request, _branch(request), form)
 
 
@@ -149,17 +154,38 @@ async def note_form(request: Request) -> Response:
 async def note(request: Request) -> Response:
     """Record it. The command is named by what it is about: the same records are noted once."""
     node, branch, data = request.app[NODE], _branch(request), await read_form(request)
-    form = FormState.returned(request.path, _NOTE, data, "两人记为已处理")
+    fields = asked_here(node, _NOTE)
+    form = FormState.returned(request.path, fields, data, _NOTE_BUTTON)
+    form.foot = foot_of(request, NoteBranch)
     try:
         command_id_of(data)
-        values = parse(_NOTE, data)
+        values = parse(fields, data)
         second = second_person(request, values)
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _note_form(request, branch, form, 422)
-    command = NoteBranch(branch.origin, len(branch.records), branch.digest, values["text"], second)
-    receipt = await node.submit(
-        f"room/{node.settings.node}", command, command_id=branch.digest[:16], actor=signed_in(request).actor
+    command = NoteBranch(branch.origin, len(branch.records), branch.digest, values["text"], role_and_no(second))
+    stream, actor = f"room/{node.settings.node}", signed_in(request).actor
+
+    async def do() -> Receipt:
+        receipt = await node.submit(stream, command, command_id=branch.digest[:16], actor=actor)
+        node.branches = tuple(replace(one, noted=True) if one == branch else one for one in node.branches)
+        return receipt
+
+    lines, about = filled(fields, data)
+    lines |= {"日志": branch.origin, "未计入的记录": f"{len(branch.records)} 条"}
+    about |= {"branch": branch.digest.hex()}
+    return await conclude(
+        request,
+        Binding(
+            command=NoteBranch,
+            title=_NOTE_TITLE,
+            stream=stream,
+            command_id=branch.digest[:16],
+            back="/node",
+            do=do,
+            lines=lines,
+            about=about,
+            second=second,
+        ),
     )
-    node.branches = tuple(replace(one, noted=True) if one == branch else one for one in node.branches)
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next=/node")

@@ -11,6 +11,7 @@ from aiohttp.web import Request, Response, RouteTableDef
 from node import export
 from node.domain.lot import LotState
 from node.domain.refused import Refused
+from node.domain.secrecy import Secret, Stage, may_read
 from node.domain.streams import lot_stream
 from node.domain.values import Role
 from node.node import Node
@@ -26,7 +27,6 @@ from web.reports import evaluation_pdf, opening_pdf, score_sheet_pdf
 from web.security import for_roles, not_found
 
 routes = RouteTableDef()
-_COUNTERS = (Role.OPERATOR, Role.REVIEWER)  # whose work lets them see how many entries there are (docs/adr/0004)
 _DESK = for_roles(Role.TENDERER, Role.AGENCY, Role.OPERATOR, Role.SUPERVISOR, Role.WITNESS, Role.REVIEWER)
 
 
@@ -107,7 +107,9 @@ async def proof(request: Request) -> Response:
     signed = request.get(SESSION)
     number, print_ = request.match_info["number"], request.query.get("fingerprint", "")
     found = await (node.receipt(number) if signed else shown_to_holder(node, number, print_))
-    if found is None or (signed and signed.person.role not in _COUNTERS and await is_secret(node, found)):
+    if found is None or (
+        signed and not may_read(Secret.COUNTS, Stage.BIDDING, signed.person.role) and await is_secret(node, found)
+    ):
         return not_found()
     data = await node.read(lambda db: export.proof_of(db, found.origin, found.seq))
     return _file(data, "text/plain", f"{found.number}.tlog-proof")

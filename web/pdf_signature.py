@@ -55,6 +55,13 @@ def signed(pdf: bytes, folder: Path, node: str, now: dt.datetime) -> bytes:
     return target.getvalue()
 
 
+def rendering(pdf: bytes) -> bytes:
+    """Return what was rendered before the node signed: everything up to the end of the last revision but one."""
+    mark = b"%%EOF"
+    end = pdf.rfind(mark, 0, pdf.rfind(mark)) + len(mark)
+    return pdf[:end]
+
+
 def _certificate(
     folder: Path, identity: x509.Certificate, public: ec.EllipticCurvePublicKey, node: str, now: dt.datetime
 ) -> x509.Certificate:

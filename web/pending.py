@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from node.people import Person
+
 CODE_S = 600  # how long a pairing code lives
 ACT_S = 900  # how long an act waits
 _TRIES = 5  # wrong codes in a minute, from anywhere, after which all open codes are void
@@ -17,6 +19,9 @@ class Stage(StrEnum):
     """How far a pending act is."""
 
     WAITING = "waiting"
+    CHECKING = "checking"  # a signature has come
+    SECOND = "second"  # signed here; the second person is to sign
+    GRACE = "grace"  # signed here under a list that has run out; a second person is to be named
     SIGNED = "signed"
     REFUSED = "refused"  # by the person at the agent, or by a rule
     LATE = "late"
@@ -30,11 +35,21 @@ class PendingAct:
     seat: str
     person: str
     text: bytes = field(repr=False)
-    finish: Callable[[bytes], Awaitable[str]]  # takes the CMS, returns the receipt number
+    finish: Callable[
+        [bytes], Awaitable[str]
+    ]  # takes the CMS, returns where the receipt is; "" where a second is to sign
     began_s: float
+    life_s: float
     stage: Stage = Stage.WAITING
-    receipt: str = ""
+    leads: str = ""
     why: str = ""
+    second: "PendingAct | None" = field(default=None, repr=False)
+    name_second: Callable[[Person], None] | None = field(default=None, repr=False)
+
+
+def station_of(person: Person) -> str:
+    """Return the place whose agent signs for this person: the seat, or the person's own where there is none."""
+    return person.seat or f"@{person.no}"
 
 
 class SeatDesk:
@@ -53,6 +68,11 @@ class SeatDesk:
         code = f"{secrets.randbelow(10**8):08d}"
         self._codes[seat] = (code, self._clock_s())
         return code
+
+    def code_of(self, seat: str) -> str:
+        """Return the code of a seat while it lives; "" where there is none."""
+        code, at = self._codes.get(seat, ("", 0.0))
+        return code if code and self._clock_s() - at <= CODE_S else ""
 
     def paired(self, seat: str) -> bool:
         """Whether an agent belongs to a seat."""
@@ -80,16 +100,18 @@ class SeatDesk:
         found = [seat for seat, known in self._tokens.items() if hmac.compare_digest(known, digest)]
         return found[0] if found else None
 
-    def ask(self, seat: str, person: str, text: bytes, finish: Callable[[bytes], Awaitable[str]]) -> PendingAct:
-        """Put an act before a seat; one that waited there is over."""
-        act = PendingAct(secrets.token_hex(16), seat, person, text, finish, self._clock_s())
+    def ask(
+        self, seat: str, person: str, text: bytes, finish: Callable[[bytes], Awaitable[str]], life_s: float = ACT_S
+    ) -> PendingAct:
+        """Put an act before a seat for so long; one that waited there is over."""
+        act = PendingAct(secrets.token_hex(16), seat, person, text, finish, self._clock_s(), life_s)
         self._acts[seat] = act
         return act
 
     def pending(self, seat: str) -> PendingAct | None:
         """Return what waits at a seat."""
         act = self._acts.get(seat)
-        if act is not None and act.stage is Stage.WAITING and self._clock_s() - act.began_s > ACT_S:
+        if act is not None and act.stage is Stage.WAITING and self._clock_s() - act.began_s > act.life_s:
             act.stage = Stage.LATE
         return act
 
@@ -103,3 +125,15 @@ class SeatDesk:
         act = self._acts.get(seat)
         if act is not None and act.person == person:
             del self._acts[seat]
+            if act.second is not None and self._acts.get(act.second.seat) is act.second:
+                del self._acts[act.second.seat]
+
+    def move(self, old: str, new: str) -> None:
+        """The agent of one place belongs to another from now on; what was there before is unpaired."""
+        if old in self._tokens:
+            self._tokens[new] = self._tokens.pop(old)
+        self._acts.pop(old, None)
+
+    def unpair(self, seat: str) -> None:
+        """The agent of a place is sent away."""
+        self._tokens.pop(seat, None)

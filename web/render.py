@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp.web import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from node.domain.values import Role
+from node.domain.secrecy import Secret, Stage, may_read
 from node.node import Node
 from node.people import Person
 from web import status, words
@@ -50,6 +50,7 @@ class Bar:
     files_away: bool  # some file that an entry names is not here: how many would say how many bid
     version: str
     live: bool
+    note: str  # what this session's certificate allows
 
 
 def environment() -> Environment:
@@ -119,16 +120,17 @@ def bar_of(node: Node, session: Session | None, *, live: bool) -> Bar:
         files_away=session is not None and bool(node.attachments.missing),
         version=VERSION,
         live=live,
+        note=session.note if session else "",
     )
 
 
 def _log_of(node: Node, person: Person | None) -> str:
     """Return the log's name, with its size for those whose work it is: others could count bids by it (ZB 22)."""
-    return node.settings.origin + (f" #{node.recorder.log.size}" if _counts(person) else "")
+    return node.settings.origin + (f" #{node.recorder.size}" if _counts(person) else "")
 
 
 def _counts(person: Person | None) -> bool:
-    return person is not None and person.role in {Role.OPERATOR, Role.REVIEWER, Role.TECHNICIAN}
+    return person is not None and may_read(Secret.COUNTS, Stage.BIDDING, person.role)
 
 
 def _healed(node: Node) -> str:

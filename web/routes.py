@@ -5,6 +5,7 @@ ceremony    /desk/lots/<lot>/ceremony-request.json|ceremony/release|ceremony/hal
 custody     /desk/lots/<lot>/custody[/release|recall|take|tail]
 desk        /desk /desk/register /desk/lots/<lot>[/bid|/<act>] /desk/incidents/…
 files_lost  /desk/lots/<lot>/files/lost
+duties      /help/duties
 draws       /desk/lots/<lot>/draws[/freeze|/options] /desk/draws/<draw>[/<step>|/proof.json]
 expert      /expert /expert/lots/<lot>[/sign-in|recusal|sheet|sign|report|done]
 expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarification
@@ -12,19 +13,23 @@ papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-pro
 prefecture  /prefecture[/logs/<hex origin>[/<seq>]|/lots/<lot>[/reviewed]|/findings/<lot>/<no>] /desk/findings/<lot>/<no>
 node_state  /node[/conflict.zip|/branches/<digest>]
 public      /public[/lots/<lot>|/verify]
+token_door  /sign-in/token[/again]
 witness     /recorded/<command> /desk/witness[/relax]
 live        /live
-signing     /signing[/pair] /agent/pair|pending|acts/<id>[/declined]
+signing     /signing[/pair|/second]
+agent_port  /agent/pair|pending|acts/<id>[/declined]
 """
 
 from aiohttp.web import Application, get
 
 from web import (
     account,
+    agent_port,
     ceremony,
     custody,
     desk,
     draws,
+    duties,
     expert,
     expert_bids,
     files_lost,
@@ -33,6 +38,7 @@ from web import (
     prefecture,
     public,
     signing,
+    token_door,
     witness,
 )
 from web.live import live
@@ -47,10 +53,13 @@ def add_routes(app: Application) -> None:
     app.router.add_routes(public.routes)
     app.router.add_routes(witness.routes)
     app.router.add_routes(signing.routes)
+    app.router.add_routes(agent_port.routes)
+    app.router.add_routes(token_door.routes)
     app.router.add_routes(node_state.routes)
     app.router.add_routes(custody.routes)
     app.router.add_routes(ceremony.routes)
     app.router.add_routes(draws.routes)
+    app.router.add_routes(duties.routes)
     app.router.add_routes(desk.routes)
     app.router.add_routes(files_lost.routes)
     app.router.add_routes(expert.routes)

@@ -32,7 +32,7 @@ from web.fault_words import why_not
 from web.keys import ON_WAITING, REQUEST_ID, SESSION, SESSIONS
 from web.messages import sentence
 from web.render import page
-from web.sessions import COOKIE, Session
+from web.sessions import COOKIE, LIMITED, Session
 
 Handler = Callable[[Request], Awaitable[StreamResponse]]
 logger = logging.getLogger("erhai.web")
@@ -130,6 +130,9 @@ async def same_origin(request: Request, handler: Handler) -> StreamResponse:
         same = site == "same-origin" if site else urlsplit(origin).netloc == request.host
         if not same:
             return page(request, "frame/forbidden.html", status=403)
+        held = request.get(SESSION)
+        if held is not None and held.note == LIMITED and request.path not in {"/sign-out", "/demo/sign-in"}:
+            return page(request, "frame/limited.html", status=403)
     return await handler(request)
 
 

@@ -13,9 +13,11 @@ from aiohttp.web_runner import AppRunner, TCPSite
 from node import control
 from node.around import EVERY_S
 from node.node import Node
+from node.person_trust import PersonTrust
 from node.places import ADDRESSES, DATABASE
 from node.readers import may_read
 from node.recover import Recovery, stop_on_proof
+from node.rejudging import Rejudging
 from node.replica import Replicator
 from node.settings import Peer, Settings
 from node.start import open_asking
@@ -34,6 +36,7 @@ from sync.link import PeerLink
 from sync.merkle import MAX_SIZE
 from sync.note import VerifierKey
 from sync.office import Office
+from sync.person_lists import PersonLists
 from sync.receiver import Route
 from sync.replicate import Push, RemoteNode, push_log
 from sync.status import LinkState
@@ -65,6 +68,7 @@ class Replication:
         self._lanes: dict[str, Lanes] = {}  # all links to one peer share its line
         self._running: list[asyncio.Task[None]] = []
         self._files = FileKeeping(node)
+        self._persons = PersonTrust.of(node.settings)
         settings, keys = node.settings, node.keys
         trust: dict[str, MirroredLog] = {}
         ca = (keys.folder / "ca.crt").read_bytes()
@@ -88,7 +92,8 @@ class Replication:
             judge=keys.judge,
             more_routes=self._files.port().routes
             + Told(keys.log_signer.vkey, self._disproved).routes
-            + self._trust_routes(),
+            + self._trust_routes()
+            + self._person_lists(),
             readable=lambda peer, origin: may_read(node.settings, peer, origin),
             released=self._released,
             has_room=node.around.has_room,
@@ -138,6 +143,9 @@ class Replication:
     def _trust_routes(self) -> tuple[Route, ...]:
         trust = self._node.keys.judge
         return () if trust is None else TrustPort(trust, self._office).routes
+
+    def _person_lists(self) -> tuple[Route, ...]:
+        return () if self._persons is None else PersonLists(self._persons.shelf).routes
 
     def _renewed(self) -> None:
         """Handshakes from now on show the new certificate; contexts are the same."""
@@ -309,6 +317,9 @@ class Replication:
             keeper = TrustKeeper(self._node, trust, links, office=self._office, renewed=self._renewed)
             keeper.discovery = self._discovery
             self._running.append(asyncio.create_task(keeper.run()))
+        if self._persons is not None:
+            links = tuple((peer, self._link(peer)) for peer in self._node.settings.peers if self._dials(peer))
+            self._running.append(asyncio.create_task(Rejudging(self._node, self._persons, links).run()))
         if self._discovery is not None:
             self._running.append(asyncio.create_task(self._discovery.run()))
         for peer in self._node.settings.peers:

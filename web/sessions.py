@@ -8,6 +8,7 @@ from node.domain.values import Actor
 from node.people import TRIES, TRY_WINDOW_S, Person
 
 COOKIE = "erhai-seat"
+GRACE, LIMITED = "grace", "limited"
 IDLE_S = 4 * 3_600
 _MOST = 500
 _TRIES_ANYWHERE = 30
@@ -19,6 +20,8 @@ class Session:
 
     person: Person
     last_s: float
+    by_token: bool = False  # opened by a certificate
+    note: str = ""  # grace: its list of revocations has run out; limited: nothing is known, so this session only reads
 
     @property
     def actor(self) -> Actor:
@@ -34,12 +37,12 @@ class Sessions:
         self._open: dict[str, Session] = {}
         self._failed: dict[tuple[str, str], list[float]] = {}
 
-    def begin(self, person: Person) -> str:
+    def begin(self, person: Person, *, by_token: bool = False, note: str = "") -> str:
         """Open a session and return its cookie value; the oldest leaves when there are too many."""
         if len(self._open) >= _MOST:
             del self._open[min(self._open, key=lambda token: self._open[token].last_s)]
         token = secrets.token_urlsafe(32)
-        self._open[token] = Session(person, time.monotonic())
+        self._open[token] = Session(person, time.monotonic(), by_token, note)
         return token
 
     def find(self, token: str) -> Session | None:

@@ -1,43 +1,95 @@
-"""The member's signature under its marks, by the certificate in its token (评分表证书签字)."""
+"""What a member signs (成员签名): the marks and the word on the report, by the certificate in its token where the node asks for it."""
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp.web import Request, Response
 
-from node.signed_acts import record_sheet_signature, sheet_words
-from sync.acts import Signed
+from node.domain.lot import LotState
+from node.domain.panel import Member
+from node.domain.sheet import SheetState, SignReport, SignSheet
+from node.node import Node
+from node.own_sheets import own_marks
+from node.views.sheet import sheet_table
+from web.binding import Binding, conclude
 from web.desk import stale
 from web.expert_seat import Seat, made_here
-from web.keys import SIGNING
 from web.render import page
-from web.signing import NotSigned, ask_at_seat
+
+SIGN_SHEET, SIGN_REPORT = "评标专家评分表签字", "评标报告签署"
 
 
-async def sign_by_token(request: Request, seat: Seat, data: Mapping[str, Any], statement: str) -> Response:
-    """Put the sheet's words before the seat's agent; what it signs is recorded if the sheet still says the same."""
-    signing, command_id = request.app[SIGNING], made_here(data)
-    if signing is None:
-        raise TypeError(seat.stream)
-    if await stale(seat.node, seat.stream, data):
+@dataclass(frozen=True, slots=True)
+class _Words:
+    title: str
+    lines: Mapping[str, str]
+    digest: bytes
+    back: str
+
+
+async def _sheet_lines(node: Node, lot: LotState, member: Member, sheet: SheetState) -> dict[str, str]:
+    table = sheet_table(lot, sheet, await own_marks(node, lot.lot_code, member.no))
+    lines = {}
+    for row in table.rows:
+        mark = "不适用" if row.total_centi is None else f"{row.total_centi // 100}.{row.total_centi % 100:02d} 分"
+        lines[f"投标 {row.bid.ref}"] = mark
+    return lines
+
+
+def _sheet_digest(sheet: SheetState) -> bytes:
+    """Return what a signature under marks is about: the commitments of the submissions, which the log has."""
+    stated = sorted((one.ref, one.revision, one.commitment.hex()) for one in sheet.marks)
+    body = "\n".join(f"{ref} {revision} {commitment}" for ref, revision, commitment in stated)
+    return hashlib.sha256(body.encode()).digest()
+
+
+async def sign_sheet(request: Request, seat: Seat, data: Mapping[str, Any], statement: str) -> Response:
+    """评分表签字: recorded if the sheet still says the same once it is signed."""
+    lines = {**await _sheet_lines(seat.node, seat.lot, seat.member, seat.sheet), "声明": statement}
+    digest = _sheet_digest(seat.sheet)
+    return await _conclude(request, seat, data, SignSheet(statement), _Words(SIGN_SHEET, lines, digest, seat.place.url))
+
+
+async def sign_report_word(
+    request: Request, seat: Seat, data: Mapping[str, Any], command: SignReport, word: str
+) -> Response:
+    """评标报告签署: the member's word on the report of this digest; a dissent goes along as it was written."""
+    lines = {"意见": word}
+    for number, row in enumerate((row.strip() for row in command.text.splitlines() if row.strip()), 1):
+        lines[f"不同意见 {number}"] = row
+    back = f"{seat.place.url}/done"
+    return await _conclude(request, seat, data, command, _Words(SIGN_REPORT, lines, command.report_sha256, back))
+
+
+async def _conclude(
+    request: Request,
+    seat: Seat,
+    data: Mapping[str, Any],
+    command: SignSheet | SignReport,
+    words: _Words,
+) -> Response:
+    command_id = made_here(data)
+
+    async def fresh() -> bool:
+        return not await stale(seat.node, seat.stream, data)
+
+    if not await fresh():
         return page(request, "frame/stale.html", status=409)
-    text = await sheet_words(seat.node, seat.lot, seat.member, seat.sheet, statement)
-
-    async def record(cms: bytes, signed: Signed) -> str:
-        if await stale(seat.node, seat.stream, data):
-            raise NotSigned("other-words")
-        receipt = await record_sheet_signature(
-            seat.node,
-            signing.room,
-            seat.lot,
-            seat.member,
-            statement=statement,
-            text=text,
-            cms=cms,
-            signed=signed,
+    lot_code, no = seat.lot.lot_code, seat.member.no
+    head = {"招标次数": str(seat.lot.round_no), "成员代号": no, "席位": seat.member.seat}
+    return await conclude(
+        request,
+        Binding(
+            command=type(command),
+            title=words.title,
+            stream=seat.stream,
             command_id=command_id,
-            actor=seat.actor,
-        )
-        return receipt.number
-
-    return ask_at_seat(request, text, record, back=seat.place.url)
+            back=words.back,
+            do=lambda: seat.node.submit_sheet(lot_code, no, command, command_id=command_id, actor=seat.actor),
+            lines={**head, **words.lines},
+            digest=words.digest,
+            fresh=fresh,
+        ),
+    )

@@ -1,36 +1,36 @@
-"""Signing at a seat (席位签名): the page asks, the seat's token agent signs, the page shows the outcome. No script is needed.
+"""Signing at a seat (席位签名): the page asks, the person's token agent signs, the page shows the outcome. No script is needed.
 
-The agent dials out to these addresses: `POST /agent/pair`, `GET /agent/pending`, `POST /agent/acts/<id>[/declined]`.
+An act for two is signed by the second person too, at that person's own agent, before anything is recorded. Where the list
+of revocations has run out within its grace, a second person is named on the page and attests (four states, offline).
 """
 
 import asyncio
-import json
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-from aiohttp.web import HTTPForbidden, HTTPSeeOther, Request, Response, RouteTableDef, json_response
+from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
-from node.domain.refused import Refused
+from node.domain.guards import SECOND_ROLES
 from node.node import Node
+from node.people import Person
 from node.person_trust import PersonTrust
-from node.places import ROOM_KEY
-from node.recorder import NodeFault
-from node.room_key import RoomKey, load_room_key
-from node.store import StoreFault
-from node.witness import NotWitnessed
-from sync.acts import MAX_CMS, ActRefused, Signed
+from node.signatures import Signature
+from sync.acts import ActRefused, act_text
 from sync.anchors import AnchorsRefused
 from sync.gm import GmFault
 from sync.revocation_rule import Purpose, Verdict
 from web.keys import NODE, SIGNING
-from web.messages import sentence
-from web.pending import PendingAct, SeatDesk, Stage
+from web.pending import PendingAct, SeatDesk, Stage, station_of
 from web.render import page
 from web.security import read_form, see_other, signed_in
 
 routes = RouteTableDef()
 logger = logging.getLogger("erhai.signing")
-Record = Callable[[bytes, Signed], Awaitable[str]]
+Record = Callable[[tuple[Signature, ...]], Awaitable[str]]
+AGAIN_S = 3
+ATTEST = "吊销名单过期时的第二人见证"
 WHY = {
     "malformed": "签名数据不完整",
     "one-signer": "签名须由一人作出",
@@ -41,8 +41,9 @@ WHY = {
     "signature": "签名验证不通过",
     "certificate": "签名证书不被接受",
     "not-now": "签名证书已吊销，或其吊销状态目前无法确认",
-    "other-person": "签名证书不是本席人员的证书",
-    "second-person": "签名证书的吊销名单已过期，须补充新名单后再签",
+    "other-person": "签名证书不是该人员的证书",
+    "no-holder": "该人员的账户没有登记证书",
+    "second-busy": "第二人正有其他事项待签，请稍后重新提交",
     "anchors": "本机的信任锚清单不可用",
     "declined": "签名人在签名器上选择了不签",
     "machine": "本机不支持该证书的算法",
@@ -52,17 +53,40 @@ WHY = {
 
 
 class Signing:
-    """A node that takes persons' certificates: its trust, its room key, its seats."""
+    """A node that takes persons' certificates: its trust and its seats."""
 
-    def __init__(self, trust: PersonTrust, room: RoomKey) -> None:
+    def __init__(self, trust: PersonTrust) -> None:
         """Nothing is pending."""
-        self.trust, self.room, self.desk = trust, room, SeatDesk()
+        self.trust, self.desk = trust, SeatDesk()
 
     @classmethod
     def of(cls, node: Node) -> "Signing | None":
-        """Return it where the settings name the prefecture's keys. Raises Malformed, KeyFault."""
+        """Return it where the settings name the prefecture's keys. Raises Malformed."""
         trust = PersonTrust.of(node.settings)
-        return None if trust is None else cls(trust, load_room_key(node.settings.data / ROOM_KEY))
+        return None if trust is None else cls(trust)
+
+    async def check(
+        self, node: Node, person: Person, text: bytes, cms: bytes, purpose: Purpose
+    ) -> tuple[Signature, Verdict]:
+        """Return a person's signature under these words, and what follows from its state. Raises NotSigned."""
+        place, at_ms = station_of(person), node.clock.now().at_ms
+        if not person.holder:
+            raise NotSigned("no-holder")
+        try:
+            signed = await asyncio.to_thread(
+                self.trust.verify, text, cms, at_ms=at_ms, purpose=purpose, source=f"seat {place}"
+            )
+        except ActRefused as refused:
+            logger.warning("signature refused at seat %s: %s", place, refused)
+            raise NotSigned(refused.why) from refused
+        except (AnchorsRefused, OSError) as refused:
+            logger.warning("no anchors: %s", refused)
+            raise NotSigned("anchors") from refused
+        except GmFault as fault:
+            raise NotSigned("machine") from fault
+        if signed.person != person.holder:
+            raise NotSigned("other-person")
+        return Signature.of(f"{person.role}:{person.no}", text, cms, signed), signed.state.verdict
 
 
 class NotSigned(Exception):
@@ -74,137 +98,151 @@ class NotSigned(Exception):
         self.why = why
 
 
-def ask_at_seat(request: Request, text: bytes, record: Record, *, back: str) -> Response:
-    """Put words before the agent of this person's seat and lead to the page that waits. `record` records what was verified."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matter:
+    """What is to be signed (待签事项): the words, by whom besides, where the page goes back to, what is done when all have."""
+
+    text: bytes
+    back: str
+    record: Record
+    second: Person | None = None
+
+
+def ask_at_seat(request: Request, matter: Matter) -> Response:
+    """Put words before this person's agent, and lead to the page that waits."""
     signing, node, person = request.app[SIGNING], request.app[NODE], signed_in(request).person
     if signing is None:
-        raise TypeError(back)
+        raise TypeError(matter.back)
+    desk = signing.desk
+
+    def ask_second(own: Signature, other: Person, text: bytes) -> None:
+        place = station_of(other)
+        if desk.waiting(place) is not None:
+            raise NotSigned("second-busy")
+
+        async def finish(cms: bytes) -> str:
+            theirs, _verdict = await signing.check(node, other, text, cms, Purpose.SIGN)
+            act.leads = await matter.record((own, theirs))
+            act.stage = Stage.SIGNED
+            return act.leads
+
+        act.second, act.stage = desk.ask(place, other.no, text, finish), Stage.SECOND
 
     async def finish(cms: bytes) -> str:
-        at_ms = node.clock.now().at_ms
-        check = signing.trust.verify
-        try:
-            signed = await asyncio.to_thread(
-                check, text, cms, at_ms=at_ms, purpose=Purpose.SIGN, source=f"seat {person.seat}"
-            )
-        except ActRefused as refused:
-            logger.warning("signature refused at seat %s: %s", person.seat, refused)
-            raise NotSigned(refused.why) from refused
-        except (AnchorsRefused, OSError) as refused:
-            logger.warning("no anchors: %s", refused)
-            raise NotSigned("anchors") from refused
-        except GmFault as fault:
-            raise NotSigned("machine") from fault
-        if not person.holder or signed.person != person.holder:
-            raise NotSigned("other-person")
-        if signed.state.verdict is Verdict.SECOND_PERSON:
-            raise NotSigned("second-person")
-        return await record(cms, signed)
+        own, verdict = await signing.check(node, person, matter.text, cms, Purpose.SIGN)
+        if matter.second is not None:
+            ask_second(own, matter.second, matter.text)
+            return ""
+        if verdict is Verdict.SECOND_PERSON:
+            words = _attestation(person, matter.text, cms)
+            act.name_second, act.stage = lambda other: ask_second(own, other, words), Stage.GRACE
+            return ""
+        return await matter.record((own,))
 
-    signing.desk.ask(person.seat, person.no, text, finish)
-    return see_other(f"/signing?next={back}")
+    act = desk.ask(station_of(person), person.no, matter.text, finish)
+    return see_other(f"/signing?next={matter.back}")
+
+
+def _attestation(person: Person, text: bytes, cms: bytes) -> bytes:
+    """Return what a second person signs beside a signature under a list that has run out. It shows none of the act's words."""
+    kind = text.decode().split("\n")[1]
+    lines = {
+        "签名人": person.no,
+        "事项": kind,
+        "声明": "签名人的证书吊销名单已过期，尚在宽限期内；本人在场，见证签名人亲自签名。",
+    }
+    return act_text(ATTEST, lines, hashlib.sha256(cms).digest())
 
 
 @routes.get("/signing")
 async def wait_here(request: Request) -> Response:
     """Show the words that wait, how to pair, or the outcome; the page comes again by itself."""
     signing, person = request.app[SIGNING], signed_in(request).person
-    act = None if signing is None else signing.desk.pending(person.seat)
-    if signing is None or act is None or act.person != person.no:
+    if signing is None:
         raise HTTPSeeOther("/")
     back = request.query.get("next", "/")
-    back = back if back.startswith("/expert/") and "//" not in back and "\\" not in back else "/"
+    back = back if back.startswith(("/expert/", "/desk/")) and "//" not in back and "\\" not in back else "/"
+    act = _own(signing, person)
+    if act is None:
+        paired = signing.desk.paired(station_of(person))
+        return coming_again(page(request, "frame/signing-none.html", paired=paired, back=back))
     if act.stage is Stage.SIGNED:
-        raise HTTPSeeOther(f"/receipts/{act.receipt}?next={back}")
-    return page(
+        raise HTTPSeeOther(f"{act.leads}?next={back}" if act.leads.startswith("/receipts/") else act.leads)
+    return _page(request, signing, act, back)
+
+
+def _own(signing: Signing, person: Person) -> PendingAct | None:
+    act = signing.desk.pending(station_of(person))
+    return act if act is not None and act.person == person.no else None
+
+
+def _page(request: Request, signing: Signing, act: PendingAct, back: str, error: str = "") -> Response:
+    other = act.second
+    if other is not None:
+        signing.desk.pending(other.seat)  # so that one that waits too long is late
+    stage = act.stage
+    if stage is Stage.SECOND and other is not None and other.stage in {Stage.REFUSED, Stage.LATE}:
+        stage = other.stage
+    going = stage in {Stage.WAITING, Stage.CHECKING, Stage.SECOND}
+    answer = page(
         request,
         "frame/signing.html",
-        waiting=act.stage is Stage.WAITING,
-        late=act.stage is Stage.LATE,
-        why=act.why,
+        status=422 if error else 200,
+        stage=str(stage),
+        going=going,
+        why=act.why or (other.why if other else ""),
+        second=other.person if other else "",
+        second_paired=bool(other) and signing.desk.paired(other.seat if other else ""),
         text=act.text.decode(),
-        paired=signing.desk.paired(person.seat),
+        paired=signing.desk.paired(act.seat),
         back=back,
-        code="",
+        error=error,
     )
+    return coming_again(answer) if going else answer
+
+
+def coming_again(answer: Response) -> Response:
+    """Let a page ask again by itself, without script."""
+    answer.headers["Refresh"] = str(AGAIN_S)
+    return answer
+
+
+@routes.post("/signing/second")
+async def name_second(request: Request) -> Response:
+    """Take the number of the person who attests a signature under a list that has run out."""
+    data = await read_form(request)
+    signing, node, person = request.app[SIGNING], request.app[NODE], signed_in(request).person
+    act = None if signing is None else _own(signing, person)
+    back = str(data.get("back", "/"))
+    if signing is None or act is None or act.stage is not Stage.GRACE or act.name_second is None:
+        raise HTTPSeeOther("/signing")
+    other = node.people.get(str(data.get("second", "")).strip())
+    if other is None or other.no == person.no or other.role not in SECOND_ROLES or not other.holder:
+        error = "请填写另一位交易中心工作人员、行政监督人员或见证人的人员号，其账户须登记证书"
+        return _page(request, signing, act, back, error)
+    try:
+        act.name_second(other)
+    except NotSigned as refused:
+        return _page(request, signing, act, back, WHY[refused.why])
+    return see_other(f"/signing?next={back}")
 
 
 @routes.post("/signing/pair")
-async def show_code(request: Request) -> Response:
-    """Show a one-time code that pairs an agent with this person's seat."""
+async def make_code(request: Request) -> Response:
+    """Make a one-time code that pairs an agent with this person's place, and lead to it."""
     await read_form(request)
     signing, person = request.app[SIGNING], signed_in(request).person
-    if signing is None or not person.seat:
+    if signing is None:
         raise HTTPSeeOther("/")
-    return page(request, "frame/pairing.html", code=signing.desk.code_for(person.seat), seat=person.seat)
+    signing.desk.code_for(station_of(person))
+    return see_other("/signing/pair")
 
 
-# -- the agent's side --------------------------------------------------------------------------------------------------
-
-
-def _act_of(request: Request) -> tuple[Signing, PendingAct | None]:
-    signing = request.app[SIGNING]
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    seat = signing.desk.seat_of(token) if signing is not None else None
-    if signing is None or seat is None:
-        raise HTTPForbidden
-    return signing, signing.desk.waiting(seat)
-
-
-@routes.post("/agent/pair")
-async def pair(request: Request) -> Response:
-    """Give an agent its token for a code."""
-    signing = request.app[SIGNING]
-    try:
-        code = json.loads((await request.content.read(257))[:256]).get("code", "")
-    except (ValueError, AttributeError):
-        code = ""
-    found = signing.desk.pair(str(code)) if signing is not None else None
-    if found is None:
-        return json_response({"error": "code"}, status=403)
-    return json_response({"seat": found[0], "token": found[1]})
-
-
-@routes.get("/agent/pending")
-async def pending(request: Request) -> Response:
-    """Answer with the act that waits at the agent's seat, or 204."""
-    _, act = _act_of(request)
-    if act is None:
-        return Response(status=204)
-    return json_response({"id": act.id, "text": act.text.decode()})
-
-
-@routes.post("/agent/acts/{id}/declined")
-async def declined(request: Request) -> Response:
-    """The person does not sign."""
-    _, act = _act_of(request)
-    if act is None or act.id != request.match_info["id"]:
-        return json_response({"error": "over"}, status=409)
-    act.stage, act.why = Stage.REFUSED, WHY["declined"]
-    return json_response({"ok": True})
-
-
-@routes.post("/agent/acts/{id}")
-async def signed(request: Request) -> Response:
-    """Take a CMS, verify it, hand it to the command. The outcome is on the page and in the answer."""
-    _, act = _act_of(request)
-    if act is None or act.id != request.match_info["id"]:
-        return json_response({"error": "over"}, status=409)
-    cms = await request.content.read(MAX_CMS + 1)
-    while not request.content.at_eof() and len(cms) <= MAX_CMS:
-        cms += await request.content.read(MAX_CMS + 1 - len(cms))
-    try:
-        act.receipt = await act.finish(cms)
-    except NotSigned as refused:
-        act.stage, act.why = Stage.REFUSED, WHY[refused.why]
-        return json_response({"error": refused.why}, status=422)
-    except Refused as refused:
-        act.stage, act.why = Stage.REFUSED, sentence(refused).title
-        return json_response({"error": "rule"}, status=409)
-    except (NodeFault, StoreFault):
-        act.stage, act.why = Stage.REFUSED, WHY["node"]
-        return json_response({"error": "node"}, status=503)
-    except NotWitnessed as alone:
-        act.receipt = alone.receipt.number
-    act.stage = Stage.SIGNED
-    return json_response({"receipt": act.receipt})
+@routes.get("/signing/pair")
+async def code(request: Request) -> Response:
+    """Show the code while it lives."""
+    signing, person = request.app[SIGNING], signed_in(request).person
+    found = "" if signing is None else signing.desk.code_of(station_of(person))
+    if not found:
+        raise HTTPSeeOther("/signing")
+    return page(request, "frame/pairing.html", code=found, seat=person.seat or f"人员 {person.no}", back="/signing")

@@ -2,14 +2,16 @@
 
 from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
+from node.domain.incident import RelaxWitness
 from node.domain.values import Role
 from node.receipts import number_of, seq_of_command
 from node.witness import REQUIRED
+from web.binding import Binding, conclude, filled, foot_of
 from web.desk import desk_only
 from web.forms import Field, FieldErrors, FormState, command_id_of, parse
 from web.keys import NODE
 from web.render import new_command_id, page
-from web.second import SECOND, second_person
+from web.second import SECOND, asked_here, role_and_no, second_person
 from web.security import for_roles, not_found, read_form, signed_in
 from web.status import notices
 
@@ -58,7 +60,7 @@ async def show(request: Request) -> Response:
         relaxed=relaxed,
         held=node.witness.held,
         low=next((one for one in notices(node) if one.cause == "disk-low"), None),
-        size=node.recorder.log.size,
+        size=node.recorder.size,
         may_relax=signed_in(request).person.role is Role.OPERATOR and not relaxed,
     )
 
@@ -67,7 +69,10 @@ async def show(request: Request) -> Response:
 @for_roles(Role.OPERATOR)
 async def relax_form(request: Request) -> Response:
     """Show the form of the switch."""
-    return _form(request, FormState(f"{URL}/relax", _RELAX, {}, command_id=new_command_id(), button="改为单机记录"))
+    fields = asked_here(request.app[NODE], _RELAX)
+    form = FormState(f"{URL}/relax", fields, {}, command_id=new_command_id(), button="改为单机记录")
+    form.foot = foot_of(request, RelaxWitness)
+    return _form(request, form)
 
 
 def _form(request: Request, form: FormState, status: int = 200) -> Response:
@@ -90,12 +95,28 @@ def _form(request: Request, form: FormState, status: int = 200) -> Response:
 async def relax(request: Request) -> Response:
     """Switch, and lead to the receipt."""
     node, data = request.app[NODE], await read_form(request)
-    form = FormState.returned(f"{URL}/relax", _RELAX, data, "改为单机记录")
+    fields = asked_here(node, _RELAX)
+    form = FormState.returned(f"{URL}/relax", fields, data, "改为单机记录")
+    form.foot = foot_of(request, RelaxWitness)
     try:
-        number, values = command_id_of(data), parse(_RELAX, data)
+        number, values = command_id_of(data), parse(fields, data)
         second = second_person(request, values)
     except FieldErrors as wrong:
         form.errors = wrong.errors
         return _form(request, form, 422)
-    receipt = await node.relax_witness(values["reason"], second, command_id=number, actor=signed_in(request).actor)
-    raise HTTPSeeOther(f"/receipts/{receipt.number}?next={URL}")
+    lines, about = filled(fields, data)
+    actor, beside = signed_in(request).actor, role_and_no(second)
+    return await conclude(
+        request,
+        Binding(
+            command=RelaxWitness,
+            title="改为单机记录",
+            stream=f"room/{node.settings.node}",
+            command_id=number,
+            back=URL,
+            do=lambda: node.relax_witness(values["reason"], beside, command_id=number, actor=actor),
+            lines=lines,
+            about=about,
+            second=second,
+        ),
+    )

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from node.domain.binding import SignedBy
 from node.domain.calendar import CHINA
 
 NONE = "--"
@@ -47,6 +48,7 @@ ROLES = {
     "technician": "系统管理员",
     "system": "本机",
 }
+OUTCOMES = {"confirmed": "复核：行为当时未吊销", "was-revoked": "复核：行为之前已吊销，须由人员处理"}
 FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "": NONE}
 PHASES = {
     "sealed": "密封",
@@ -130,6 +132,7 @@ GROUNDS = {
     "zbt51-7": "串通投标、弄虚作假、行贿等违法行为",
 }
 EVENTS = {
+    "signatures.signature-judged": "证书签名复核",
     "project.lot-registered": "标段登记",
     "project.filing-submitted": "提交备案",
     "project.filing-decided": "备案意见",
@@ -268,3 +271,14 @@ def about(seconds: int) -> str:
         return f"约 {max(-(-seconds // 5) * 5, 5)} 秒"
     whole = -(-seconds // 60)
     return f"约 {whole // 60} 小时 {whole % 60:02d} 分" if whole >= 60 else f"约 {whole} 分钟"
+
+
+def signer_words(by: SignedBy) -> str:
+    """Return who signed and what was known of the certificate. An expert's number is nobody else's to know (ZB 37)."""
+    return f"{who_words(by.who)}（{STANDINGS.get(by.standing, by.standing)}）"
+
+
+def who_words(who: str, member: str = "") -> str:
+    """Return a person by role and number; an expert by the number in the lot."""
+    role, _, no = who.partition(":")
+    return f"{ROLES.get(role, role)} {member if role == 'expert' else no}".rstrip()

@@ -22,6 +22,7 @@ from node.domain import (
     project,
     review,
     sheet,
+    signatures,
     trustees,
     unsealing,
 )
@@ -106,6 +107,7 @@ DUTIES: dict[type, frozenset[Role]] = {
     drawn.RecordOutcome: frozenset({Role.WITNESS, Role.SYSTEM}),
     drawn.CancelDraw: frozenset({SUPERVISOR}),
     drawn.PublishDraw: frozenset({OPERATOR, SUPERVISOR}),
+    signatures.JudgeAgain: frozenset({Role.SYSTEM}),
     **dict.fromkeys(imported.COMMANDS, frozenset({OPERATOR, Role.SYSTEM})),
 }
 

@@ -113,17 +113,13 @@ class SignSheet:
     """评分表签字: nothing on it changes any more, unless a recheck asks for it."""
 
     statement: str
-    signature: bytes = b""  # commitment to words, CMS and judgement of the certificate, which are kept erasable
-    standing: str = ""  # what was known of the certificate's revocation: fresh | grace
 
 
 @dataclass(frozen=True, slots=True)
 class SheetSigned:
-    """Signed over the newest revision of every bid; `signature` is empty where the node asks for no certificate."""
+    """Signed over the newest revision of every bid."""
 
     statement: str
-    signature: bytes = b""
-    standing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +212,6 @@ class SheetState:
         return next((one for one in self.marks if one.ref == ref), None)
 
 
-STANDINGS = ("fresh", "grace")
 WORDS = ("agree", "dissent", "silent")
 
 
@@ -426,10 +421,7 @@ def _sign(sheet: SheetState, lot: "LotState", command: SignSheet) -> tuple[Sheet
     unmarked = unmarked_of(lot, sheet)
     if unmarked:
         raise Refused("bids-unmarked", rule="every-accepted-bid-marked", value=", ".join(unmarked))
-    if command.signature:
-        require_digest(signature=command.signature)
-        require_one_of(command.standing, STANDINGS, "standing")
-    return (SheetSigned(command.statement, command.signature, command.standing if command.signature else ""),)
+    return (SheetSigned(command.statement),)
 
 
 def unmarked_of(lot: "LotState", sheet: SheetState) -> tuple[str, ...]:

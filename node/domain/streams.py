@@ -1,12 +1,12 @@
 """Which rules speak for a stream (流): its name says its kind; decide and evolve are routed by it.
 
 lot/<lot code> · sheet/<lot code>/<round>/<member no> · room/<node code> · review/<lot code> · answers/<lot code> · import/<ocid>
-draw/<draw id> · bank/<node code>
+draw/<draw id> · bank/<node code> · signatures/<node code>
 """
 
 from typing import Any
 
-from node.domain import bank, custody, drawing, drawn, epoch, imported, incident, lot, review, sheet
+from node.domain import bank, custody, drawing, drawn, epoch, imported, incident, lot, review, sheet, signatures
 from node.domain.duties import allow
 from node.domain.project import RegisterLot
 from node.domain.refused import NotOffered, Refused
@@ -51,6 +51,8 @@ def initial(stream: str) -> Any:
             return drawn.DrawState()
         case "bank":
             return bank.BankState()
+        case "signatures":
+            return signatures.SignaturesState()
         case _:
             raise NotOffered(stream, "")
 
@@ -84,6 +86,8 @@ def decide(stream: str, state: Any, command: Any, asked: Asked) -> tuple[Any, ..
             return drawing.decide(state, stream, command, asked)
         case "bank":
             return bank.decide(state, command, asked)
+        case "signatures":
+            return signatures.decide(state, command, asked)
         case _:
             raise NotOffered(stream, type(command).__name__)
 
@@ -122,5 +126,7 @@ def evolve(stream: str, state: Any, event: Any, recorded: Recorded) -> Any:
             return drawing.evolve(state, event, recorded)
         case "bank":
             return bank.evolve(state, event, recorded)
+        case "signatures":
+            return signatures.evolve(state, event, recorded)
         case _:
             raise NotOffered(stream, type(event).__name__)

@@ -30,6 +30,7 @@ from node.domain import (
     project,
     review,
     sheet,
+    signatures,
     trustees,
     unsealing,
 )
@@ -55,6 +56,7 @@ _MODULES = (
     ("draw", drawn),
     ("bank", bank),
     ("imported", imported),
+    ("signatures", signatures),
 )
 
 
@@ -85,7 +87,6 @@ _UNION = type(int | None)
 # Current version of events whose fields changed since version 1, with the function that lifts the older fields.
 VERSIONS: dict[str, int] = {
     "panel.committee-formed": 2,
-    "sheet.sheet-signed": 2,
     "notice.documents-issued": 2,
     "evaluation.ranking-computed": 2,
 }
@@ -101,7 +102,6 @@ LIFTS: dict[tuple[str, int], Callable[[Sequence[Any]], Sequence[Any]]] = {
     ("panel.committee-formed", 1): lambda raw: (*raw, "", ""),  # before the draw: no reason, no draw
     ("notice.documents-issued", 1): _undrawn_price,
     ("evaluation.ranking-computed", 1): lambda raw: (*raw, ()),  # nothing drawn
-    ("sheet.sheet-signed", 1): lambda raw: (*raw, b"", ""),  # before persons' certificates
 }
 
 EVENTS: dict[str, type] = {

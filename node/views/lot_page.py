@@ -10,6 +10,7 @@ from typing import Any
 
 from node.domain.lot import LotState, blocked, stage
 from node.domain.profile import Profile
+from node.domain.secrecy import Secret, may_read, stage_of
 from node.domain.sheet import SheetState
 from node.domain.values import Role
 
@@ -125,6 +126,7 @@ def lot_page(lot: LotState, profile: Profile, sheets: Mapping[str, Any], role: R
     if registered is None:
         raise KeyError("lot")
     documents = lot.notice.documents
+    marks_open = may_read(Secret.MARKS, stage_of(lot), role)
     return LotPage(
         lot_code=registered.lot_code,
         lot_name=registered.lot_name,
@@ -143,17 +145,19 @@ def lot_page(lot: LotState, profile: Profile, sheets: Mapping[str, Any], role: R
         next_to_open=lot.opening.next_to_open,
         next_to_announce=lot.opening.next_to_announce,
         seats=_seats(lot, sheets),
-        benchmark=lot.evaluation.ranking.benchmark if lot.evaluation.ranking else "",
-        results=results(lot),
+        benchmark=lot.evaluation.ranking.benchmark if lot.evaluation.ranking and marks_open else "",
+        results=results(lot) if marks_open else (),
         rejected=rejected(lot),
         questions=_questions(lot),
         objections=tuple(
             (one.no, one.kind, one.text, one.no in lot.objections.answered) for one in lot.objections.raised
         ),
-        inconsistencies=tuple((one.ref, one.criterion, one.members) for one in lot.evaluation.inconsistencies),
+        inconsistencies=tuple((one.ref, one.criterion, one.members) for one in lot.evaluation.inconsistencies)
+        if role is not Role.TECHNICIAN
+        else (),
         reported=bool(lot.evaluation.reported_at_ms),
         winner=name_of(lot, lot.award.decided.ref) if lot.award.decided else "",
-        may_see_report=lot.evaluation.ranked and role is not Role.TECHNICIAN,
+        may_see_report=marks_open,
     )
 
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from node.cli_verify import WORDS as REPLAYED
 from sync.cli import WORDS
 from sync.proof import MAX_PROOF_FILE
 from sync.tampered import Problem
@@ -24,3 +25,12 @@ def test_every_problem_has_words_in_both_languages():
 def test_the_page_names_the_bounds_that_the_code_enforces():
     assert f"{MAX_BUNDLE:,}" in PAGE
     assert f"{MAX_PROOF_FILE:,}" in PAGE
+
+
+def test_every_finding_of_a_replay_has_words_and_a_row_on_the_page():
+    sources = "".join(path.read_text("utf-8") for path in (Path(__file__).parents[2] / "node").glob("replay*.py"))
+    said = set(re.findall(r'(?:Problem|Finding|_find\(entry,) ?\(?"([a-z-]+)"', sources))
+    assert said == set(REPLAYED)
+    assert all(re.search("[\u4e00-\u9fff]", chinese) and english.isascii() for chinese, english in REPLAYED.values())
+    page = PAGE.partition("## Openings, replayed")[2]
+    assert {word for word in REPLAYED if f"`{word}`" not in page} == set()

@@ -3,6 +3,8 @@
 //   link <certificate> <issuer>         hex; is the certificate signed by the issuer's key
 //   crl <list> <issuer> <serial>        hex; signed by the issuer, and revoked or good
 //   cms <certificate> <content> <cms>   hex; a detached CMS of one signer, by this certificate
+//   path <second> <leaf> <more> <roots> <lists>   path by RFC 5280 at a Unix second, then with the lists; the last three are
+//                                       comma-separated, or -: chain (no path), no-data, revoked or good
 //   gm <private key> <envelope>         hex; what a GM/T 0010 envelope holds, by SM2 and SM4-CBC
 //   sign <data>                         a fresh key: spki and signature, hex
 import java.io.*;
@@ -73,6 +75,45 @@ public class Judge {
     }
   }
 
+  static java.util.List<Object> all(String hex, boolean lists) throws Exception {
+    java.util.List<Object> found = new java.util.ArrayList<>();
+    if (hex.equals("-")) return found;
+    for (String one : hex.split(",")) {
+      CertificateFactory made = CertificateFactory.getInstance("X.509", "BC");
+      ByteArrayInputStream in = new ByteArrayInputStream(HEX.parseHex(one));
+      found.add(lists ? made.generateCRL(in) : made.generateCertificate(in));
+    }
+    return found;
+  }
+
+  static String path(String second, String leaf, String more, String roots, String lists) throws Exception {
+    java.util.Set<TrustAnchor> anchors = new java.util.HashSet<>();
+    for (Object root : all(roots, false)) anchors.add(new TrustAnchor((X509Certificate) root, null));
+    X509CertSelector wanted = new X509CertSelector();
+    wanted.setCertificate(certificate(leaf));
+    PKIXBuilderParameters asked = new PKIXBuilderParameters(anchors, wanted);
+    asked.setDate(new java.util.Date(Long.parseLong(second) * 1000));
+    java.util.List<Object> store = all(more, false);
+    store.add(certificate(leaf));
+    asked.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(store), "BC"));
+    asked.setRevocationEnabled(false);
+    try {
+      CertPathBuilder.getInstance("PKIX", "BC").build(asked);
+    } catch (CertPathBuilderException none) {
+      return "chain";
+    }
+    asked.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(all(lists, true)), "BC"));
+    asked.setRevocationEnabled(true);
+    try {
+      CertPathBuilder.getInstance("PKIX", "BC").build(asked);
+      return "good";
+    } catch (CertPathBuilderException refused) {
+      for (Throwable why = refused; why != null; why = why.getCause())
+        if (String.valueOf(why.getMessage()).contains("Certificate revocation after")) return "revoked";
+      return "no-data";
+    }
+  }
+
   static String gm(String key, String envelope) throws Exception {
     ASN1Sequence outer = ASN1Sequence.getInstance(HEX.parseHex(envelope));
     ASN1Sequence body = ASN1Sequence.getInstance(((ASN1TaggedObject) outer.getObjectAt(1)).getObject());
@@ -104,6 +145,7 @@ public class Judge {
         case "gm": return gm(w[1], w[2]);
         case "crl": return crl(w[1], w[2], w[3]);
         case "cms": return cms(w[1], w[2], w[3]) ? "yes" : "no";
+        case "path": return path(w[1], w[2], w[3], w[4], w[5]);
         case "link":
           certificate(w[1]).verify(certificate(w[2]).getPublicKey(), "BC");
           return "yes";

@@ -9,7 +9,6 @@ from pathlib import Path
 import gmssl_pyx
 import pytest
 from asn1crypto import cms, core, parser, x509
-from asn1crypto.keys import PrivateKeyInfo
 
 from sync.bid_file import BidFile, BidRefused
 from sync.bid_unlock import unlock
@@ -17,6 +16,7 @@ from sync.envelope import EnvelopeRefused, open_for, seal_for
 from sync.gm import generate_sm2, sm2_verify
 from tests.data.sealed_bids import BODY, PUBLICS, TERMS, Pieces, opened, party, pem, sealed
 from tests.judges import bouncy_castle, gmssl
+from tests.judges.sm2_judge import raw_key
 
 needs_gmssl = pytest.mark.skipif(not gmssl.PROGRAM, reason="no gmssl program here: pip install easy-gmssl builds one")
 needs_java = pytest.mark.skipif(bool(bouncy_castle.missing()), reason=bouncy_castle.missing())
@@ -24,11 +24,6 @@ needs_java = pytest.mark.skipif(bool(bouncy_castle.missing()), reason=bouncy_cas
 STANDARD, GMSSLS = (core.ObjectIdentifier(f"1.2.156.10197.1.301.{last}").dump() for last in (3, 2))
 HALF = bytes(range(32))
 WHO = party("gm bidder", "sm2")
-
-
-def raw_key(pkcs8: bytes) -> bytes:
-    """Return the 32 bytes of a private key."""
-    return bytes(PrivateKeyInfo.load(pkcs8)["private_key"].parsed["private_key"].contents)
 
 
 def inside(der: bytes) -> bytes:

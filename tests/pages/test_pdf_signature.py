@@ -21,7 +21,7 @@ from sync.certs import make_authority
 from sync.keys import make_identity
 from tests.data.sample_report import BUNDLE, NOTE, RECEIPT, opened_lot
 from tests.pages.room import LOT, Browser, Room
-from web.pdf_signature import signed
+from web.pdf_signature import rendering, signed
 from web.reports import EVIDENCE_NAME, opening_pdf
 
 NODE = "532924-room-1-a"
@@ -74,6 +74,7 @@ def test_the_identity_that_signed_is_the_prefectures_and_both_certificates_lie_i
 
 def test_what_was_rendered_stands_unchanged_before_the_signature(paper):
     assert paper.pdf.startswith(paper.plain)
+    assert rendering(paper.pdf) == paper.plain.rstrip()
     assert PdfReader(io.BytesIO(paper.pdf)).attachments[EVIDENCE_NAME] == [BUNDLE]
 
 

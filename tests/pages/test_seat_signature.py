@@ -1,29 +1,23 @@
 """A member signs the marks through the seat's agent: page, agent, key press, record. Nothing else comes through."""
 
 import asyncio
-import hashlib
 import json
-from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node import personal
 from node.domain import sheet
 from node.person_trust import PersonTrust
-from node.places import ANCHORS
 from node.room_key import load_room_key
 from node.start import ROOM_KEY
 from sync.acts import sign_act
-from sync.agent import AgentFault, NodeLine, attend
-from sync.note import Signer
-from sync.person_identity import Identity
+from sync.agent import AgentFault, NodeLine
 from sync.revocation_rule import Purpose
 from sync.signers import SoftwareSigner
 from tests.pages.room import EXPERT, FULL, LOT, Browser, Room, actor_of, member, new_id
-from tests.person_lab import DAY, NOW, NOW_MS, PERSON_ID, Spec, issue, key, make_crl, take_trust, vendor
+from tests.pages.seat_agents import pair, press, take_certificates
+from tests.person_lab import DAY, NOW, NOW_MS, PERSON_ID, Spec, issue, key, make_crl, vendor
 
-KEYS = tuple(Signer("dali.erhai/anchors", Ed25519PrivateKey.generate()) for _ in range(3))
 FAMILY = "sm2"
 
 
@@ -31,11 +25,7 @@ async def _ready(folder, crls=None):
     """A node that asks for certificates; X-1 has marked every bid and stands before the signature."""
     room = await Room.in_folder(folder / "node").scoring()
     node = room.node
-    node.settings = replace(node.settings, anchor_vkeys=tuple(str(one.vkey) for one in KEYS))
-    take_trust(node.settings.data / ANCHORS, folder / "offered", KEYS, {FAMILY: crls})
-    sha256 = hashlib.sha256(vendor(FAMILY).root.der).hexdigest()
-    holder = Identity("person-id", PERSON_ID, "", sha256).account_key
-    node.people = {**node.people, "X-1": replace(node.people["X-1"], holder=holder)}
+    take_certificates(room, folder, FAMILY, crls)
     for ref in room.refs:
         marks = tuple(sheet.CriterionMark(item, centi) for item, centi in FULL.items())
         command = sheet.SubmitMarks(ref, marks)
@@ -50,30 +40,16 @@ def _signer(serial=0x1001, person_id=PERSON_ID):
     return SoftwareSigner(person.der, person.key.pkcs8, (own.ca.der,))
 
 
-async def _pair(browser):
-    shown = await browser.post("/signing/pair", {})
-    code = shown.words.split("只能用一次：")[1].split()[0]
-    line = NodeLine(f"http://127.0.0.1:{browser.client.server.port}")
-    await asyncio.to_thread(line.pair, code)
-    return line, code
-
-
-async def _attend(line, signer, press=lambda: True):
-    shown = []
-    await asyncio.to_thread(attend, line, signer, show=shown.append, press=press)
-    return shown
-
-
 async def test_a_member_signs_through_the_agent_and_the_record_binds_the_cms(tmp_path):
     room, browser = await _ready(tmp_path)
     try:
         waiting = await browser.fill(f"{EXPERT}/sign", {"confirm": "yes"})
         assert waiting.path == "/signing"
-        assert 'http-equiv="refresh"' in waiting.html
-        line, _ = await _pair(browser)
+        assert (await browser.client.get("/signing")).headers["Refresh"] == "3"
+        line, _ = await pair(browser)
         assert line.seat == "01"
         assert not (await room.sheet_state("X-1")).signed
-        shown = await _attend(line, _signer())
+        shown = await press(line, _signer())
         assert "已签名" in shown[-1]
         assert room.refs[0] in shown[0]
         after = await browser.get("/signing?next=/expert")
@@ -100,7 +76,7 @@ async def test_a_member_signs_through_the_agent_and_the_record_binds_the_cms(tmp
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: _signer(person_id="11010519491231002X"), "不是本席人员"),
+        (lambda: _signer(person_id="11010519491231002X"), "不是该人员的证书"),
         (lambda: _signer(serial=0x2002), "已吊销"),
     ],
 )
@@ -110,8 +86,8 @@ async def test_a_certificate_that_is_not_the_members_own_or_is_revoked_signs_not
     room, browser = await _ready(tmp_path, crls)
     try:
         await browser.fill(f"{EXPERT}/sign", {"confirm": "yes"})
-        line, _ = await _pair(browser)
-        shown = await _attend(line, make())
+        line, _ = await pair(browser)
+        shown = await press(line, make())
         assert "未被接受" in shown[-1]
         page = await browser.get("/signing?next=/expert")
         assert word in page.words
@@ -125,7 +101,7 @@ async def test_without_a_key_press_nothing_is_signed(tmp_path):
     room, browser = await _ready(tmp_path)
     try:
         await browser.fill(f"{EXPERT}/sign", {"confirm": "yes"})
-        line, code = await _pair(browser)
+        line, code = await pair(browser)
         asked = []
 
         class Counted(SoftwareSigner):
@@ -135,7 +111,7 @@ async def test_without_a_key_press_nothing_is_signed(tmp_path):
 
         own = vendor(FAMILY)
         signer = Counted(own.person.der, own.person.key.pkcs8, (own.ca.der,))
-        shown = await _attend(line, signer, press=lambda: False)
+        shown = await press(line, signer, lambda: False)
         assert "没有签名" in shown[-1]
         assert asked == []
         page = await browser.get("/signing?next=/expert")
@@ -152,9 +128,10 @@ async def test_words_that_changed_meanwhile_and_strangers_sign_nothing(tmp_path)
     room, browser = await _ready(tmp_path)
     try:
         await browser.fill(f"{EXPERT}/sign", {"confirm": "yes"})
-        line, _ = await _pair(browser)
+        line, _ = await pair(browser)
         act = await asyncio.to_thread(line.pending)
-        foreign = sign_act_text(act.text.replace("成员代号：E1".encode(), "成员代号：E2".encode()))
+        words = act.text.replace("成员代号：E1".encode(), "成员代号：E2".encode())
+        foreign = sign_act(words, _signer(), NOW)
         base = f"/agent/acts/{act.id}"
         anybody = await browser.client.post(base, data=foreign, headers={"Sec-Fetch-Site": "same-origin"})
         assert anybody.status == 403
@@ -171,14 +148,6 @@ async def test_words_that_changed_meanwhile_and_strangers_sign_nothing(tmp_path)
         await room.node.close()
 
 
-def sign_act_text(text):
-    """Sign in a thread of its own loop."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(sign_act, text, _signer(), NOW).result()
-
-
 async def test_a_machine_without_sm2_says_so_loudly_and_takes_no_sm2_vendor(tmp_path, monkeypatch, caplog):
     from node import person_trust
     from sync.gm import GmFault
@@ -192,8 +161,8 @@ async def test_a_machine_without_sm2_says_so_loudly_and_takes_no_sm2_vendor(tmp_
     try:
         assert "not accepted here" in caplog.text
         await browser.fill(f"{EXPERT}/sign", {"confirm": "yes"})
-        line, _ = await _pair(browser)
-        shown = await _attend(line, _signer())
+        line, _ = await pair(browser)
+        shown = await press(line, _signer())
         assert "未被接受" in shown[-1]
         assert not (await room.sheet_state("X-1")).signed
     finally:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from erhai import cli
 from sync.acts import act_text, sign_act
 from sync.anchors import sign_manifest
+from sync.person_identity import Identity
 from sync.revocation_rule import DAY_MS
 from sync.signers import SoftwareSigner
 from sync.vendor_samples import check_samples
@@ -115,3 +116,27 @@ def test_a_node_takes_a_set_and_lists_by_command_and_refuses_older_ones(tmp_path
     assert run("person-crl", str(tmp_path / "samples" / "root.crl")).exit_code == 0
     unknown = run("person-crl", str(tmp_path / "samples" / "ca.crl"))
     assert (unknown.exit_code, "unknown-issuer" in unknown.output) == (1, True)
+
+
+def test_the_line_that_binds_an_account_is_given_for_a_card_that_counts_and_for_no_other(tmp_path, monkeypatch):
+    from sync.note import Signer
+    from tests import person_lab
+    from tests.faults import small_node
+    from tests.person_lab import PERSON_ID, take_trust
+
+    keys = [Signer("dali.erhai/anchors", Ed25519PrivateKey.generate()) for _ in range(3)]
+    node, own = tmp_path / "node", vendor("sm2")
+    small_node.make(node)
+    settings, vkeys = node / "erhai.toml", json.dumps([str(one.vkey) for one in keys])
+    settings.write_text(f"anchor_vkeys = {vkeys}\n" + settings.read_text(encoding="utf-8"), encoding="utf-8")
+    take_trust(node / "trust" / "persons", tmp_path / "offered", keys, {"sm2": None})
+    monkeypatch.setattr("node.cli_trust_persons.machine_ms", lambda: person_lab.NOW_MS)
+    (tmp_path / "card.cer").write_bytes(own.person.der)
+    (tmp_path / "other.cer").write_bytes(vendor("rsa").person.der)
+    run = lambda *words: CliRunner().invoke(cli, ["trust", "holder", *words, "--data", str(node)])  # noqa: E731
+    done = run(str(tmp_path / "card.cer"))
+    assert done.exit_code == 0, done.output
+    anchor = hashlib.sha256(own.root.der).hexdigest()
+    assert f'holder = "{Identity("person-id", PERSON_ID, "", anchor).account_key}"' in done.output
+    assert PERSON_ID not in done.output
+    assert run(str(tmp_path / "other.cer")).exit_code == 1

@@ -32,6 +32,7 @@ def test_the_day_runs_from_notice_to_verified_through_outage_kill_and_catch_up(t
         "故障",
         "恢复",
         "报告",
+        "签名",
         "补传",
         "审查",
         "答复",
@@ -41,6 +42,8 @@ def test_the_day_runs_from_notice_to_verified_through_outage_kill_and_catch_up(t
     ]
     assert [step for step in dict.fromkeys(told) if step in story] == story
     _nobody_is_named_above(tmp_path / "demo")
+    (signed,) = [line for line in lines if "人用证书签名" in line]
+    assert all(f"（{family}）" in signed for family in ("RSA", "ECDSA", "SM2")), signed
     assert sum(line.startswith("ready http://127.0.0.1:") for line in lines) == 3
 
 

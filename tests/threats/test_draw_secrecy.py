@@ -11,10 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from node import personal
 from node.domain import draw
 from node.domain.draw_proof import PARTIES
 from node.domain.drawn import OutcomeRecorded
@@ -147,19 +144,6 @@ async def test_what_the_log_says_of_two_experts_does_not_differ_in_size(drawing)
     events = [decode(*event) for body in bodies for event in codec.decode(body).events]
     sizes = {len(one.sealed) for one in events if isinstance(one, OutcomeRecorded)}
     assert len(sizes) == 1
-
-
-@given(st.lists(st.text(max_size=90), max_size=9))
-def test_personal_data_is_sealed_in_steps_and_reads_back(fields):
-    bound = personal.bind("expert", tuple(fields))
-    data = personal.packed(bound)
-    assert len(data) % personal.STEP == 0
-    assert personal.unpacked("expert", data) == bound
-
-
-@pytest.mark.parametrize("size", range(600))
-def test_no_size_falls_between_the_steps(size):
-    assert len(personal.pack_padded((bytes(size),))) % personal.STEP == 0
 
 
 async def test_employers_and_places_are_not_in_the_log_until_the_list_is(drawing):

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 
 from node.domain.notice import Scheme
 from web.demo import cast, drawing
+from web.demo.agents import Agents
 from web.demo.link import Link
 from web.demo.pages import Page, PageFault, Visitor
 from web.demo.processes import Processes
 from web.demo.seals import Seals
+from web.demo.vendors import Vendors
 from web.demo.world import World
+from web.pdf_signature import rendering
 
 _NUMBER = re.compile(r"R-[A-Z2-7]{4}-[0-9]{6,}")
 LOT = f"/desk/lots/{cast.LOT_CODE}"
@@ -35,12 +38,15 @@ class Day:
     receipts: dict[str, list[str]] = field(default_factory=dict)
     refs: list[str] = field(default_factory=list)
     members: list[cast.Sitter] = field(default_factory=list)  # empty until the drawn experts are seated
+    archived: str = ""  # receipt of the lot's last act
     home: str = "a"  # the node that holds the lot: everything of the lot is done there
+    agents: Agents = field(init=False)
+    seals: Seals = field(init=False)
 
-    @property
-    def seals(self) -> Seals:
-        """The trustees' and bidders' key files."""
-        return Seals(self.world.folder / "seals")
+    def __post_init__(self) -> None:
+        """Give everybody a token agent and the own cards."""
+        vendors = Vendors(self.world.folder / "vendors")
+        self.agents, self.seals = Agents(vendors), Seals(self.world.folder / "seals", vendors)
 
     # -- people ------------------------------------------------------------------------------------------------------
 
@@ -51,12 +57,14 @@ class Day:
         if key not in self.people:
             visitor = Visitor(f"http://127.0.0.1:{self.world.pages(node)}/")
             visitor.submit("/sign-in", "/sign-in", {"person": no, "pin": "1234"})
+            visitor.signs = lambda page: self.agents.sign(no, node, page, self.person)
             self.people[key] = visitor
         return self.people[key]
 
     def forget(self, node: str) -> None:
         """Sessions of a node that was killed are gone."""
         self.people = {key: visitor for key, visitor in self.people.items() if key[1] != node}
+        self.agents.forget(node)
 
     def act(self, no: str, slug: str, values: dict[str, str | list[str]] | None = None, *, node: str = "") -> str:
         """Do one desk act and return its receipt number."""
@@ -196,7 +204,7 @@ class Day:
         notice = self.person("O-01").fetch(f"/public/lots/{cast.LOT_CODE}/notice.json")
         last = ""
         for company, ref in zip(cast.BIDDERS, self.refs, strict=True):
-            sealed = self.seals.seal(notice, cast.bid_of(company, ref))
+            sealed = self.seals.seal(notice, company, ref)
             page = self.person("O-01").submit(
                 f"{LOT}/bid", f"{LOT}/bid", {"ref": ref}, {"file": (f"{ref}.erb", sealed)}
             )
@@ -249,7 +257,7 @@ class Day:
         self.say("开标", f"三名保管人对全部投标文件释放份额，解密仪式回执 {began}")
         for company, ref in zip(cast.BIDDERS, self.refs, strict=True):
             if company.fate != cast.UNDECRYPTED:
-                self.hand_in("half", f"{ref}.json", self.seals.half(request, ref))
+                self.hand_in("half", f"{ref}.json", self.seals.half(request, company, ref))
         self.at("2026-03-25 10:02")
 
     def hand_in(self, what: str, name: str, data: bytes) -> str:
@@ -360,14 +368,14 @@ class Day:
         number = self.act("O-01", "report")
         first = self._paper("report")
         second = self._paper("report")
-        if first != second:
+        if rendering(first) != rendering(second):
             raise PageFault(LOT, "the report differs when rendered twice")
         (self.world.folder / "report.pdf").write_bytes(first)
         for name in ("opening", "sheet-E1"):
             (self.world.folder / f"{name}.pdf").write_bytes(self._paper(name))
         self.say(
             "报告",
-            f"评标报告完成（一人书面不同意见，原文载入），PDF {len(first)} 字节，两次生成逐字节相同，回执 {number}",
+            f"评标报告完成（一人书面不同意见，原文载入），PDF {len(first)} 字节，两次生成逐字节相同，并附节点签名，回执 {number}",
         )
 
     def _paper(self, name: str) -> bytes:
@@ -404,7 +412,12 @@ class Day:
             },
         )
         number = self.act("T-01", "archive", {"package_sha256": hashlib.sha256("归档".encode()).hexdigest()})
+        self.archived = number
         self.say("定标", f"{company.name} 中标，通知书、合同、归档完成，回执 {number}")
+        shown = re.search(r"证书签名：([^<]+)", self.person("T-01").open(f"/receipts/{number}").html)
+        if shown is None:
+            raise PageFault(number, "does not say whose certificate signed it")
+        self.say("签名", f"{self.agents.told()}；归档一条由 {shown.group(1)} 签名")
 
     def _winner(self) -> str:
         page = self.person("T-01").open(f"{LOT}/award")
@@ -464,7 +477,7 @@ class Day:
         for form in [one for one in above.open(timeline).forms if one.action.endswith("/reviewed")]:
             done = above.post(self._url("prefecture", form.action), dict(form.fields))
             self.receipt(done, "prefecture")
-        self.say("已审查", self.wait_for_reach(self.receipts[self.home][-2], "已审查", self.home))
+        self.say("已审查", self.wait_for_reach(self.archived, "已审查", self.home))
 
     def wait_seats(self, word: str, count: int, timeout_s: float = 20.0) -> None:
         """Wait until so many seats show a word."""

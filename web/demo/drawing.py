@@ -74,14 +74,14 @@ def prove(day: "Day") -> None:
     """The report is complete: the draw is published, and re-run from its proof alone."""
     _step(day, "O-01", "publish", {})
     file = day.world.folder / "PROOF.json"
-    file.write_bytes(day.person("O-01", HOME).fetch(f"{DRAW}/proof.json"))
+    file.write_bytes(day.person("O-01", day.home).fetch(f"{DRAW}/proof.json"))
     _erhai("draw", "verify", str(file))
     day.say("抽取", f"抽取证明公布，离线重算相符：{file.name}")
 
 
 def _step(day: "Day", person: str, slug: str, values: Values) -> str:
-    page = day.person(person, HOME).submit(f"{DRAW}/{slug}", f"{DRAW}/{slug}", values)
-    return day.receipt(page, HOME)
+    page = day.person(person, day.home).submit(f"{DRAW}/{slug}", f"{DRAW}/{slug}", values)
+    return day.receipt(page, day.home)
 
 
 def _escrow(day: "Day") -> None:

@@ -60,7 +60,7 @@ def outage(day: Day) -> None:
     for member in day.members:
         day.expert(member, "sign", {"confirm": "yes"})
     day.wait_seats("✓ 已签字", len(day.members))
-    day.say("签字", "七名成员在评分表上签字")
+    day.say("签字", "七名成员在评分表上签字，各用自己的证书，在席位签名器上核对分数后签名")
 
 
 def _go_on_alone(day: Day) -> None:
@@ -79,7 +79,7 @@ def _go_on_alone(day: Day) -> None:
     if pending is None:
         raise PageFault(page.url, "does not lead to where the receipt will be", page.words)
     day.say("存证", "b 机的记录暂无邻机存证：页面写明“已记录，未存证”，不出具回执")
-    relaxed: dict[str, str | list[str]] = {"reason": "a 机断电", "second": "S-01", "second_pin": "1234"}
+    relaxed: dict[str, str | list[str]] = {"reason": "a 机断电", "second": "S-01"}
     number = day.receipt(at_b.submit("/desk/witness/relax", "/desk/witness/relax", relaxed), "b")
     day.say("单机", f"工作人员和行政监督两人改为单机记录，回执 {number}")
     day.receipt(at_b.open(pending.group(1)), "b")
@@ -95,7 +95,6 @@ def _take_over(day: Day) -> None:
         "from_node": CODES["a"],
         "reason": "a 机断电，不能启动",
         "second": "S-01",
-        "second_pin": "1234",
     }
     page = day.person("O-01", "b").submit(f"{LOT}/custody/take", f"{LOT}/custody/take", values)
     day.home = "b"

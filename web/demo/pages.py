@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.cookiejar import CookieJar
@@ -117,6 +118,7 @@ class Visitor:
     def __init__(self, base: str) -> None:
         """Start with no cookies."""
         self.base = base
+        self.signs: Callable[[Page], Page] | None = None  # what is done where a page waits for a signature
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(CookieJar()), _NoRedirect()
         )
@@ -156,6 +158,8 @@ class Visitor:
             if name not in form.names:
                 raise PageFault(page.url, f"form {action} has no file field {name}", "")
         answer = self.post(urllib.parse.urljoin(page.url, form.action or page.url), fields, files)
+        if self.signs is not None and urllib.parse.urlsplit(answer.url).path == "/signing":
+            answer = self.signs(answer)
         if answer.status == 202 and expect == 200:
             answer = self.waited(answer)
         if answer.status != expect:

@@ -25,6 +25,7 @@ from sync.note import Signer
 from sync.trust import CRL_FILE
 from web.demo import cast
 from web.demo.seals import Seals
+from web.demo.vendors import Vendors
 
 PREFECTURE = "dali.erhai"
 CALENDAR = "calendar-2026.toml"
@@ -100,20 +101,22 @@ def make_world(folder: Path, port: int) -> World:
     other.touch(mode=0o600)
     other.write_text(room.private.private_bytes_raw().hex() + "\n", encoding="ascii")
     (folder / "room.pub").write_text(room.public.hex() + "\n", encoding="ascii")
-    Seals(folder / "seals").make(cast.SEAL_TRUSTEES, now)
     (folder / "experts.csv").write_text("\n".join([cast.BANK_HEAD, *(one.line for one in cast.BANK)]), "utf-8")
     _trustees(folder / "trustees")
+    vendors = Vendors(folder / "vendors")
+    anchor_vkeys = vendors.make([world.data(node) for node in NODES if node != "prefecture"])
+    Seals(folder / "seals", vendors).make(cast.SEAL_TRUSTEES)
     signer = Signer.from_seed("dali.erhai/calendar", secrets.token_bytes(32))
     calendar = (PROFILES / CALENDAR).read_bytes()
     crl = issue_crl(authority, number=1, revoked={}, now=now)
     for node in NODES:
         (world.data(node) / CALENDAR).write_bytes(calendar)
         (world.data(node) / f"{CALENDAR}.note").write_bytes(sign_calendar(calendar, signer))
-        (world.data(node) / "people.toml").write_text(_people(node), encoding="utf-8")
+        (world.data(node) / "people.toml").write_text(_people(node, vendors), encoding="utf-8")
         (world.data(node) / "people.toml").chmod(0o600)
-        (world.data(node) / TRUST).mkdir(mode=0o700)
+        (world.data(node) / TRUST).mkdir(mode=0o700, exist_ok=True)
         (world.data(node) / TRUST / CRL_FILE).write_bytes(crl)
-        settings = _settings(world, node, publics, str(signer.vkey))
+        settings = _settings(world, node, publics, str(signer.vkey), anchor_vkeys)
         (world.data(node) / "erhai.toml").write_text(settings, encoding="utf-8")
     return world
 
@@ -139,7 +142,7 @@ def _require_free(fence: Path) -> None:
             raise
 
 
-def _people(node: str) -> str:
+def _people(node: str, vendors: Vendors) -> str:
     pin = hash_pin("1234")
     rows = []
     if node == "prefecture":
@@ -149,12 +152,15 @@ def _people(node: str) -> str:
         rows += [(one.person, one.name, "expert", "") for one in cast.BANK]
         rows += [(one.person, one.name, "expert", one.seat) for one in cast.MEMBERS if one.kind == "tenderer"]
     return "".join(
-        f'[[person]]\nno = "{no}"\nname = "{name}"\nrole = "{role}"\nseat = "{seat}"\npin_hash = "{pin}"\n\n'
+        f'[[person]]\nno = "{no}"\nname = "{name}"\nrole = "{role}"\nseat = "{seat}"\npin_hash = "{pin}"\n'
+        f'holder = "{vendors.holder(no)}"\n\n'
         for no, name, role, seat in rows
     )
 
 
-def _settings(world: World, node: str, publics: dict[str, PublicIdentity], calendar_vkey: str) -> str:
+def _settings(
+    world: World, node: str, publics: dict[str, PublicIdentity], calendar_vkey: str, anchor_vkeys: tuple[str, ...]
+) -> str:
     county = node != "prefecture"
     head = {
         "role": "county" if county else "prefecture",
@@ -169,6 +175,7 @@ def _settings(world: World, node: str, publics: dict[str, PublicIdentity], calen
         "prefecture_name": PREFECTURE,
         "calendar": CALENDAR,
         "calendar_vkeys": [calendar_vkey],
+        "anchor_vkeys": list(anchor_vkeys) if county else [],
         "people": "people.toml",
         "demo": True,
         "demo_clock": "../demo-clock.json",

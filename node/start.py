@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from node import expert_bank, personal, projection
-from node.ask_peers import ask_peers, seen_in
+from node.ask_peers import ask_peers, found_before, seen_in
 from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
 from node.epoch_files import finish_epoch
@@ -20,7 +20,7 @@ from node.litestream import end_orphan
 from node.neighbours import LISTEN_S, Awaited, sizes_of_neighbours
 from node.node import Node
 from node.people import load_people
-from node.places import ADDRESSES, BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
+from node.places import BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
 from node.profiles_loader import load_profiles
 from node.recorder import DIGEST_SCHEMA, NodeFault, Recorder
 from node.recover import Recovery
@@ -32,7 +32,6 @@ from node.successions import current, known_successions
 from node.trust import load_judged
 from node.verdict import RESTORE_SCHEMA, is_restored, report_of
 from node.views.blobs import REACH_SCHEMA
-from sync.announce import remembered_addresses
 from sync.blobs import BlobStore
 from sync.fence import Behind, Fence, Gate, Rollback, Seen
 from sync.gate import check_start
@@ -81,16 +80,6 @@ def create_data(data: Path, origin: str) -> None:
     finally:
         db.close()
     Fence.create(data / FENCE, instance=instance, origin=origin).close()
-
-
-def found_before(settings: Settings) -> Settings:
-    """Return the settings with room peers that have no url where they were last proven to be: for the questions of a start."""
-    known = remembered_addresses(settings.data / ADDRESSES)
-    peers = tuple(
-        replace(peer, url=known.get(peer.name, "")) if peer.kind == "room" and not peer.url else peer
-        for peer in settings.peers
-    )
-    return replace(settings, peers=peers)
 
 
 def clock_of(settings: Settings) -> Clock:

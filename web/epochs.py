@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 
+from node.ask_peers import found_before
 from node.branches import branch_of
 from node.domain.epoch import NoteSuccession
 from node.domain.refused import Refused
@@ -96,7 +97,7 @@ class Epochs:
     async def _ask_all(self) -> None:
         """Ask the peers that have not answered since the start whether they hold another history of a closed log."""
         node = self._node
-        dialled = {peer.name for peer in node.settings.peers if peer.url}
+        dialled = {peer.name for peer in found_before(node.settings).peers if peer.url}
         if dialled - self._asked and own_former(node.settings, node.statements):
             self._asked.update(await heal_closed(node))
 

@@ -37,6 +37,7 @@ REPLICA_STATES = {
     "down": "没有运行，正在重新启动",
     "waiting": "暂停，不是最新：等本机通过启动检查，副本保持原样",
 }
+_NOTE_TITLE, _NOTE_BUTTON = "另一段历史的记录已处理", "两人记为已处理"
 _NOTE = (
     Field("text", "怎样处理的", "area", longest=2_000, hint="例如：第 85 至 140 条已逐条补办，重复的两条不再办理"),
     *SECOND,
@@ -136,7 +137,7 @@ def _note_form(request: Request, branch: Branch, form: FormState, status_code: i
         status=status_code,
         title_prefix="错误：" if form.errors else "",
         form=form,
-        title="另一段历史的记录已处理",
+        title=_NOTE_TITLE,
         back="/node",
         note=f"{branch.origin} 的另一段历史有 {len(branch.records)} 条记录未计入。记为已处理后，告警不再显示，清单保留。",
     )
@@ -147,7 +148,7 @@ def _note_form(request: Request, branch: Branch, form: FormState, status_code: i
 async def note_form(request: Request) -> Response:
     """Show the form by which two persons say that the other history was dealt with."""
     fields = asked_here(request.app[NODE], _NOTE)
-    form = FormState(request.path, fields, {}, command_id=new_command_id(), button="两人记为已处理")
+    form = FormState(request.path, fields, {}, command_id=new_command_id(), button=_NOTE_BUTTON)
     form.foot = foot_of(request, NoteBranch)
     return _note_form(request, _branch(request), form)
 
@@ -158,7 +159,7 @@ async def note(request: Request) -> Response:
     """Record it. The command is named by what it is about: the same records are noted once."""
     node, branch, data = request.app[NODE], _branch(request), await read_form(request)
     fields = asked_here(node, _NOTE)
-    form = FormState.returned(request.path, fields, data, "两人记为已处理")
+    form = FormState.returned(request.path, fields, data, _NOTE_BUTTON)
     form.foot = foot_of(request, NoteBranch)
     try:
         command_id_of(data)
@@ -168,26 +169,27 @@ async def note(request: Request) -> Response:
         form.errors = wrong.errors
         return _note_form(request, branch, form, 422)
     command = NoteBranch(branch.origin, len(branch.records), branch.digest, values["text"], role_and_no(second))
-    actor, stream, number = signed_in(request).actor, f"room/{node.settings.node}", branch.digest[:16]
+    stream, actor = f"room/{node.settings.node}", signed_in(request).actor
 
     async def do() -> Receipt:
-        receipt = await node.submit(stream, command, command_id=number, actor=actor)
+        receipt = await node.submit(stream, command, command_id=branch.digest[:16], actor=actor)
         node.branches = tuple(replace(one, noted=True) if one == branch else one for one in node.branches)
         return receipt
 
     lines, about = filled(fields, data)
-    lines = {"日志": branch.origin, "另一段历史的记录": f"{len(branch.records)} 条"} | lines
+    lines |= {"日志": branch.origin, "未计入的记录": f"{len(branch.records)} 条"}
+    about |= {"branch": branch.digest.hex()}
     return await conclude(
         request,
         Binding(
             command=NoteBranch,
-            title="另一段历史的记录已处理",
+            title=_NOTE_TITLE,
             stream=stream,
-            command_id=number,
+            command_id=branch.digest[:16],
             back="/node",
             do=do,
             lines=lines,
-            about=about | {"digest": branch.digest.hex()},
+            about=about,
             second=second,
         ),
     )

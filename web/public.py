@@ -95,17 +95,18 @@ async def verify(request: Request) -> Response:
     print_ = request.query.get("fingerprint", "").strip()[:80]
     found = await shown_to_holder(node, number, print_)
     twice = await node.read(lambda db: doubles(db, number))
+    # Whoever gives the fingerprint holds that receipt: it is told which of the two records is meant.
+    other = next((one for one in twice.others if print_ and same_print(print_, one.leaf)), None)
     reach = await node.reach(found.origin, found.seq) if found else None
     return page(
         request,
         "public/verify.html",
-        status=200 if found or not number else 404,
+        status=200 if found or other or not number else 404,
         number=number,
         print_=print_,
         receipt=found,
         reach=reach,
         doubles=twice,
-        # Whoever gives the fingerprint holds that receipt: it is told which of the two records is meant.
-        other=next((one for one in twice.others if print_ and same_print(print_, one.leaf)), None),
+        other=other,
         differs=bool(found and print_ and not same_print(print_, found.leaf)),
     )

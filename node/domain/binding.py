@@ -57,6 +57,7 @@ BINDING: frozenset[type] = frozenset(
         drawn.FreezeExperts,
         drawn.CancelDraw,
         incident.RelaxWitness,
+        epoch.NoteBranch,
         unsealing.GiveUpFile,
         epoch.NoteBranch,
         *custody.COMMANDS,

@@ -71,7 +71,10 @@ async def test_who_may_not_note_it_is_not_offered_it(room: Room, person: str) ->
     _, other = await with_other(room)
     room.node.branches = (Branch(ORIGIN, (other,), 0, b"\x07" * 32, noted=False),)
     browser = await Browser.of(room, person)
-    assert "/node/branches/" not in (await browser.get("/node")).html
+    page = await browser.get("/node")
+    assert "/node/branches/" not in page.html
+    assert "其中 1 条记录和回执未计入" in page.words
+    assert other.stream not in page.words  # before the opening, how many did what is not for everybody (ZB 22)
     assert (await browser.get(f"/node/branches/{'07' * 32}")).status == 403
     await browser.close()
 

@@ -59,7 +59,6 @@ BINDING: frozenset[type] = frozenset(
         incident.RelaxWitness,
         epoch.NoteBranch,
         unsealing.GiveUpFile,
-        epoch.NoteBranch,
         *custody.COMMANDS,
         *custody.TAIL_COMMANDS,
     }

@@ -248,9 +248,15 @@ class Replay:
         profile = self._profiles.get(lot.profile_id)
         if profile is None or isinstance(event, BidOpened):
             return
-        until_ms = {"half-missing": half_until_ms, "shares-missing": release_until_ms}.get(event.reason)
-        if until_ms is not None and entry.at_ms < until_ms(lot, profile):
-            self._find(entry, "closed-early", event.ref, f"{entry.at_ms} before {until_ms(lot, profile)}")
+        match event.reason:
+            case "half-missing":
+                until_ms = half_until_ms(lot, profile, event.ref)
+            case "shares-missing" | "undecided":
+                until_ms = release_until_ms(lot, profile)
+            case _:
+                return
+        if entry.at_ms < until_ms:
+            self._find(entry, "closed-early", event.ref, f"{entry.at_ms} before {until_ms}")
 
     def _copied(self, entry: Entry, lot: LotState, ref: str, sha256: str) -> None:
         """Name who handed in a payload that another had handed in before: only its own maker can open it."""

@@ -69,12 +69,11 @@ def trial(bid: BidFile, lot: LotState, pieces: Pieces, unpack: Callable[[bytes],
     if misfit:  # the desk takes none such: whoever made it, it says nothing of the bidder
         half = None
     got = unlock(bid, publics=publics, shares=pieces.shares, complaints=pieces.complaints, half=half)
-    told = tuple(sorted(pieces.shares.items())), pieces.half or b""
-    blames = tuple((one.party, one.why) for one in got.blames)
+    told, blames = _told(pieces), _blames(got)
     if got.key is None:
         if misfit and got.missing:
             return Tried(None, "platform", "half-misfit", *told, blames)
-        return _locked(bid, lot, got, pieces, told, blames)
+        return _locked(bid, lot, got, pieces)
     try:
         content = unpack(got.key)
     except (BidRefused, Malformed, ContentUnfit):
@@ -90,15 +89,22 @@ def content_in(package: Package, lot: LotState, ref: str, files: tuple[tuple[str
     return replace(content, files=files)
 
 
+def _told(pieces: Pieces) -> tuple[tuple[tuple[int, bytes], ...], bytes]:
+    return tuple(sorted(pieces.shares.items())), pieces.half or b""
+
+
+def _blames(got: Unlocked) -> tuple[tuple[str, str], ...]:
+    return tuple((one.party, one.why) for one in got.blames)
+
+
 def _locked(
     bid: BidFile,
     lot: LotState,
     got: Unlocked,
     pieces: Pieces,
-    told: tuple[tuple[tuple[int, bytes], ...], bytes],
-    blames: tuple[tuple[str, str], ...],
 ) -> Tried:
     """Say why a seal did not break. The bidder answers for its own pieces only (20号令 31)."""
+    told, blames = _told(pieces), _blames(got)
     bidders = [why for party, why in blames if party == BIDDER]
     if bidders:
         return Tried(None, BIDDER, bidders[0], *told, blames)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from node.domain.refused import Refused
 from node.opening_desk import give_half
 from sync import jcs
 from sync.acts import sign_act
+from sync.bid_file import BidFile
 from sync.bid_keys import Dealt, deal
 from sync.wrap import unwrap_share, wrap_seeded, wrap_share
 from tests.pages.room import LOT, OPERATOR
@@ -143,3 +145,65 @@ async def test_where_complaints_are_why_shares_are_missing_persons_decide_and_no
     assert {one.why for one in lot.ceremony.blamed} == {"undecided"}
     assert len(lot.ceremony.blamed) == len(ROLES)
     assert (await exported(bench.room.node)).replayed(tmp_path).findings == ()
+
+
+async def test_a_file_that_was_lost_after_the_begin_and_came_back_accuses_nobody(bench: Bench, tmp_path: Path) -> None:
+    await bench.started()
+    await release_all(bench)
+    for ref in bench.room.refs:
+        await bench.give_half(ref)
+    victim = bench.room.refs[1]
+    path = bench.room.node.blobs.path((await bench.lot()).bidding.of(victim).sha256)
+    data = path.read_bytes()
+    path.unlink()
+    bench.room.at("2026-03-25 10:02")
+    for ref in bench.room.refs:
+        await bench.room.node.open_bid(LOT, ref, command_id=new_id(), actor=OPERATOR, lost=ref == victim)
+    path.write_bytes(data)
+    found = (await exported(bench.room.node)).replayed(tmp_path)
+    assert found.findings == ()
+    assert found.unchecked == (f"lot/{LOT} {victim}: said to be lost, and the file is here",)
+
+
+async def copied(bench: Bench, order: str, halves: str) -> tuple[str, str]:
+    """Let a thief hand in the maker's payload; `order` and `halves` are m, t and o (other)."""
+    await bench.noticed()
+    maker, thief, other = bench.room.refs
+    for number, ref in enumerate(bench.room.refs):
+        assert bench.seal(ref, number).exit_code == 0
+    original = bench.folder / f"{maker}.erb"
+    with original.open("rb") as file, BidFile(file) as bid:
+        manifest = bid.manifest
+    with zipfile.ZipFile(original) as archive:
+        members = {one.filename: archive.read(one) for one in archive.infolist()}
+    who = bench.parties[thief].named(thief).identity
+    manifest = replace(manifest, bidder=replace(who.bidder, anchor=""))
+    members["manifest.json"], members["manifest.cms"] = bytes(manifest), sign_act(bytes(manifest), who.signer)
+    with zipfile.ZipFile(bench.folder / f"{thief}.erb", "w") as archive:
+        for name, body in members.items():
+            archive.writestr(sync.bid_file._member(name), body)
+    refs = {"m": maker, "t": thief, "o": other}
+    for letter in order:
+        await bench.hand_in(refs[letter])
+    bench.room.at("2026-03-25 09:31")
+    await bench.room.do(opening.StartOpening(("G-1",)), OPERATOR)
+    await bench.begun()
+    await release_all(bench)
+    for letter in halves:
+        await bench.give_half(refs[letter])
+    bench.room.at("2026-03-25 10:32")
+    for letter in order:
+        await bench.room.node.open_bid(LOT, refs[letter], command_id=new_id(), actor=OPERATOR)
+    return maker, thief
+
+
+@pytest.mark.parametrize("order", ["tmo", "mto"])
+@pytest.mark.parametrize("halves", ["mo", "o"])
+async def test_only_who_did_not_open_a_payload_that_its_maker_opened_is_named_its_copier(
+    bench: Bench, tmp_path: Path, order: str, halves: str
+) -> None:
+    _, thief = await copied(bench, order, halves)
+    found = (await exported(bench.room.node)).replayed(tmp_path)
+    named = [one.ref for one in found.faults if one.why == "copied-payload"]
+    assert named == ([thief] if "m" in halves else [])
+    assert found.findings == ()

@@ -5,9 +5,11 @@ more does. At an ordinary start nobody has to answer: after 2 s the fence alone 
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from node.places import ADDRESSES
 from node.settings import Peer, Settings
+from sync.announce import remembered_addresses
 from sync.checkpoint import Opened
 from sync.fence import Seen
 from sync.keys import NodeKeys
@@ -39,6 +41,18 @@ class PeerAnswer:
         return own_signature(self.opened)
 
 
+def found_before(settings: Settings) -> Settings:
+    """Return the settings with room peers that have no url where they were last proven to be: for the questions of a start."""
+    known = remembered_addresses(settings.data / ADDRESSES)
+    if not known:
+        return settings
+    peers = tuple(
+        replace(peer, url=known.get(peer.name, "")) if peer.kind == "room" and not peer.url else peer
+        for peer in settings.peers
+    )
+    return replace(settings, peers=peers)
+
+
 def link_to(peer: Peer, keys: NodeKeys) -> PeerLink:
     """Return a link to a peer's sync port; the caller closes it."""
     return PeerLink(url=peer.url, node=peer.name, prefecture=keys.prefecture, context=keys.client_context())
@@ -47,8 +61,10 @@ def link_to(peer: Peer, keys: NodeKeys) -> PeerLink:
 async def ask_peers(
     settings: Settings, keys: NodeKeys, *, log: VerifierKey | None = None, timeout_s: float = ASK_S
 ) -> tuple[PeerAnswer, ...]:
-    """Return every dialled peer's answer about one of our logs (the current one by default), by name."""
-    dialled = [peer for peer in settings.peers if peer.url]
+    """Return every dialled peer's answer about one of our logs (the current one by default), by name; a room peer without a
+    url is asked where it was last proven to be.
+    """
+    dialled = [peer for peer in found_before(settings).peers if peer.url]
     asking = {peer.name: asyncio.create_task(_ask(peer, keys, log or keys.log_signer.vkey)) for peer in dialled}
     if not asking:
         return ()

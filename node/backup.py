@@ -1,10 +1,12 @@
 """Backups that are tried, and restores that cannot fork (备份演练与恢复).
 
 A drill restores the newest copy into a scratch folder, derives everything again, compares it with the running log and says
-what would be lost; nothing of the node is touched. A restore is a command, never a file copy: the copy gets another
+what would be lost; nothing of the node is touched. A copy that lacks what the fence says was released is looked at twice, as
+a copy may be a moment late, and is then not good. A restore is a command, never a file copy: the copy gets another
 instance id, so the node appends nothing before it was compared with the fence and the peers, and healed.
 """
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -16,21 +18,23 @@ import apsw
 
 from node.check import CheckResult, check, check_log
 from node.epoch_files import finish_epoch
-from node.litestream import Restored, restore
+from node.litestream import Restored, end_orphan, restore
 from node.places import DATABASE, FENCE, KEYS
 from node.settings import Replica, Settings
 from node.start import make_tables, open_asking
 from node.store import connect
 from node.successions import current, known_successions, log_keys, own_public
 from node.verdict import GateReport
+from sync.checkpoint import Checkpoint
 from sync.codec import decode
-from sync.fence import UNPROVEN, Fence, FenceFault
+from sync.fence import UNPROVEN, Fence, FenceFault, read_fence
 from sync.keys import load_identity, load_public
 from sync.log import TableHashes, head, instance_id, open_log, read_entry
 from sync.merkle import tree_root
 
 PEERS = "peers"  # as a source: no copy at all, everything from the mirrors
 SET_ASIDE = "set-aside"
+LATE_S = 5.0  # how late a copy may be beside a running node
 
 
 @dataclass(eq=False)
@@ -47,12 +51,15 @@ class BackupFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """What a drill found. `lost` entries of the running log are not in the copy; `prefix` tells that the rest is the same."""
+    """What a drill found. `lost` entries that the running log holds or the fence knows (`released_size`, when the drill
+    began) are not in the copy; `prefix` tells that the rest is the same.
+    """
 
     source: str
     txid: str
     restored_size: int
     live_size: int
+    released_size: int
     lost: int
     prefix: bool
     last_at_ms: int  # of the newest entry in the copy, 0 for none
@@ -61,8 +68,13 @@ class Drill:
 
     @property
     def good(self) -> bool:
-        """Return whether the copy is whole and a part of the running log."""
-        return self.prefix and not self.checked.differences
+        """Return whether the copy is whole, a part of the log and holds all that was released."""
+        return self.prefix and not self.behind and not self.checked.differences
+
+    @property
+    def behind(self) -> bool:
+        """Return whether the copy lacks entries that were released before the drill began."""
+        return self.restored_size < self.released_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +102,30 @@ def replica_of(settings: Settings, name: str) -> Replica | str:
 async def drill(settings: Settings, name: str = "") -> Drill:
     """Try a restore beside the running node. `name` is a replica, the first one by default.
 
-    Raises BackupFault, LitestreamFault, StoreFault.
+    Raises BackupFault, FenceFault (lost), LitestreamFault, StoreFault.
     """
     if not name and not settings.replicas:
         raise BackupFault("drill", "no [[replica]] is configured")
     source = replica_of(settings, name) if name else settings.replicas[0]
+    released = read_fence(settings.data / FENCE).released
+    found = await _try(settings, source, released)
+    if found.behind and found.prefix:
+        await asyncio.sleep(LATE_S)
+        found = await _try(settings, source, released)
+    return found
+
+
+async def _try(settings: Settings, source: Replica | str, released: Checkpoint) -> Drill:
     began = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix="erhai-drill-", dir=settings.data))
     try:
         restored = await restore(settings.data, source, scratch / DATABASE)
-        return _compare(settings, scratch / DATABASE, restored, began)
+        return _compare(settings, scratch / DATABASE, restored, released, began)
     finally:
         shutil.rmtree(scratch)
 
 
-def _compare(settings: Settings, path: Path, restored: Restored, began: float) -> Drill:
+def _compare(settings: Settings, path: Path, restored: Restored, released: Checkpoint, began: float) -> Drill:
     public = load_public(settings.data / KEYS / "public.json")
     now = current(settings)
     copy, live = connect(path), connect(settings.data / DATABASE, readonly=True)
@@ -114,7 +135,12 @@ def _compare(settings: Settings, path: Path, restored: Restored, began: float) -
         checked = check(copy, now.origin, keys)
         open_log(copy, now.origin)
         mine, held = head(copy, now.origin), head(live, now.origin)
-        prefix = mine.size <= held.size and tree_root(TableHashes(live, now.origin), mine.size) == mine.root
+        ours, theirs = TableHashes(live, now.origin), TableHashes(copy, now.origin)
+        if mine.size <= held.size:
+            prefix = tree_root(ours, mine.size) == mine.root
+        else:  # the database has lost entries since: the fence tells whether the copy's are the ones
+            known = released.size <= mine.size and tree_root(theirs, released.size) == released.root
+            prefix = known and released.size > held.size and tree_root(theirs, held.size) == held.root
         last = decode(read_entry(copy, now.origin, mine.size - 1)).at_ms if mine.size else 0
     finally:
         copy.close()
@@ -124,7 +150,8 @@ def _compare(settings: Settings, path: Path, restored: Restored, began: float) -
         txid=restored.txid,
         restored_size=mine.size,
         live_size=held.size,
-        lost=max(held.size - mine.size, 0),
+        released_size=released.size,
+        lost=max(held.size - mine.size, released.size - mine.size, 0),
         prefix=prefix,
         last_at_ms=last,
         seconds=time.monotonic() - began,
@@ -144,6 +171,9 @@ async def restore_node(settings: Settings, name: str) -> RestoreDone:
     keys = load_identity(data / KEYS)
     fence = _fence(data)
     try:
+        if fence is not None:  # it is ours: no other process of this node runs
+            for replica in settings.replicas:
+                await asyncio.to_thread(end_orphan, data, replica)
         staging = data / f"{DATABASE}.restoring"
         _remove_database(staging)
         if name == PEERS:

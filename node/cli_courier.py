@@ -18,6 +18,7 @@ from node import control
 from node.courier import Outcome, import_stick
 from node.courier_export import Exported, export_stick
 from node.domain.calendar import CHINA
+from node.folder_words import log_steps, log_words
 from node.places import BLOBS, DATABASE, KEYS, SETTINGS
 from node.settings import SettingsFault, load_settings
 from node.start import open_asking
@@ -44,6 +45,13 @@ _WORDS = {
     Outcome.HEALED: "本机日志已由此恢复完整 / the own log is whole again",
     Outcome.OVERTAKEN: "本机密钥签过本机日志中没有的记录；本节点已停止记录 / signed by this node, not in its log: stopped",
 }
+_PASSED = {
+    "unnamed": "附件未被已有记录引用，略过 / no entry here names this file",
+    "log-refused": "有日志被拒收，引用它的记录没有收下，附件略过 / a log was refused, the entries that name this file were not taken",
+    "log-not-whole": "有日志未收下或未收完，引用它的记录不在本机，附件略过 / a log was not taken to its end, file left out",
+}
+_SHOWN = 10
+_SHARES = {"blobs": "附件 / files", "stick": "移动存储 / stick"}
 Shown = Callable[[str, int, int], None]
 
 
@@ -66,7 +74,7 @@ def _bar(words: str) -> Iterator[Shown]:
 
         def shown(what: str, done: int, of: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(f"{words} {'附件 / files' if what == 'blobs' else what}")
+                tasks[what] = bar.add_task(f"{words} {_SHARES.get(what, what)}")
             bar.update(tasks[what], completed=done, total=of)
 
         yield shown
@@ -96,8 +104,10 @@ def export_command(data: Path, output: Path, for_node: str) -> None:
         sys.exit(3)
     for origin, first, size in done.logs:
         click.echo(f"{origin}: {first} … {size}")
-    for origin, why in done.missing_logs:
-        click.echo(f"日志残缺，未写入 / log damaged, left out: {origin} ({why})", err=True)
+    for damage in done.missing_logs:
+        click.echo(f"日志残缺，未写入 / log damaged, left out: {log_words(damage)}", err=True)
+    if done.missing_logs:
+        click.echo(log_steps(data), err=True)
     for name in done.missing_blobs:
         click.echo(f"附件不在本机或已损坏 / file not here or damaged: {name}", err=True)
     click.echo(f"{len(done.logs)} 个日志，{done.blobs} 个附件，{done.size_bytes} 字节 / bytes: {output}")
@@ -181,7 +191,16 @@ def _say(facts: dict[str, Any]) -> None:
     for words in facts["blobs_later"]:
         click.echo(f"附件未收下，请再次执行 / file not kept, do it again: {words}", err=True)
     for name in facts["blobs_passed"]:
-        click.echo(f"附件未被已有记录引用，略过 / no entry here names this file: {name}")
+        click.echo(f"{_PASSED[facts['blobs_passed_why']]}: {name}")
+    for words in facts["damaged"][:_SHOWN]:
+        click.echo(f"移动存储上的文件受损 / damaged on the stick: {words}", err=True)
+    if facts["damaged"]:
+        count = len(facts["damaged"])
+        click.echo(
+            f"移动存储受损：{count} 个文件与清单不符，请在发件节点重新导出 / the stick is damaged: {count} files are not what is listed, "
+            "export again",
+            err=True,
+        )
     click.echo(f"附件 / files: {facts['blobs']}")
 
 

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from node import enrol as node_side
-from node.enrol_words import NO_PREFECTURE, REASONS, what_is_signed
+from node.cli_enrol_room import calendar, calendar_key, pin, room_key
+from node.enrol_words import NO_PREFECTURE, REASONS, ROOM_KEY_MISSING, what_is_signed
 from node.places import KEYS, ROOM_KEY
 from node.trust import machine_ms
 from sync import enrolment
@@ -103,6 +104,10 @@ _OFFICERS = click.option("--officer", "officers", multiple=True, help="登记人
 @click.group("enrol")
 def cli_enrol() -> None:
     """登记：节点申请，上级两人签署，节点安装；到期换发，吊销。 Enrol nodes."""
+
+
+for command in (room_key, pin, calendar_key, calendar):
+    cli_enrol.add_command(command)
 
 
 @cli_enrol.command("authority", epilog="例 / example: erhai enrol authority /srv/office --prefecture dali.erhai")
@@ -237,10 +242,13 @@ def accept(paper: Path, data: Path) -> None:
     bundle = run(lambda: node_side.accept(data, _read(paper), machine_ms()))
     click.echo(f"已安装 / installed: {bundle.node}，名册第 {bundle.number} 号，邻机和上级 {len(bundle.roster)} 个")
     click.echo('设置文件中写 roster = "keys/peers.toml"，运行中的节点须重新启动才采用新名册。')
+    if node_side.enrolled_as(data) == "prefecture":
+        click.echo("每登记一个县级节点后，须用 erhai enrol bundle 为本节点写出新名册并安装，才接收它的记录。")
+        return
     if all(one.kind != "prefecture" for one in bundle.roster):
         click.echo(NO_PREFECTURE)
     if not (data / ROOM_KEY).exists():
-        click.echo(f"县级节点还须从同室另一节点复制开标室密钥 {ROOM_KEY}。")
+        click.echo(ROOM_KEY_MISSING.format(data=data))
 
 
 @cli_enrol.command("renew", epilog="例 / example: erhai enrol renew --data /var/lib/erhai --out a.renewal")

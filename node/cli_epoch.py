@@ -38,6 +38,10 @@ _NO_ACCOUNTS = """人员账户读不出，不能确认两人身份 / the account
   人员文件不在数据库里，不随备份副本恢复。请把保管的人员文件放回设置 people 所指的位置（权限 0600），再执行本命令；
   没有保管的，由上级或同室邻机按同样的人员号重新建立，本人当面设口令。没有人员文件，任何人都不能代为开启新纪元。
   The accounts file is in no database copy: put the kept file back where `people` points, or have it made anew."""
+_BRANCH_AWAY = """未办理 / refused: 已保存本机密钥签过的另一段历史（{size} 条），持有它的节点没有答复，本机没有它的记录
+  其中已由别处存证的记录和回执，本机不知道有多少。请先启动邻机和上级、接通线路，再执行本命令：将从已存证的一支继续。
+  确实等不到的，由两人决定，加 --alone 从本机这一支继续：缺失条数将声明为不明；那一支日后出现，列在“本机状态”，须逐条补办。
+  This key has signed another history, which nobody who answers holds. Start its holders first, or decide with --alone."""
 _MOST = 4_096  # bytes of two PINs
 
 
@@ -52,9 +56,14 @@ def cli_epoch() -> None:
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="节点数据目录")
 @click.option("--by", "persons", multiple=True, required=True, help="办理人（写两次）/ person, given twice")
 @click.option("--cause", type=click.Choice(CAUSES), required=True, help="原因 / why")
+@click.option(
+    "--alone",
+    is_flag=True,
+    help="已知本机密钥另有一段历史、持有的节点都不答复时，仍从本机分支继续 / go on from the own branch",
+)
 @click.option("--pins-fd", type=click.IntRange(0, 1_023), help="从此文件描述符读两行口令，不提示 / two lines of PINs")
 @click.option("--json", "as_json", is_flag=True, help="JSON")
-def new(data: Path, persons: tuple[str, ...], cause: str, pins_fd: int | None, *, as_json: bool) -> None:
+def new(*, data: Path, persons: tuple[str, ...], cause: str, alone: bool, pins_fd: int | None, as_json: bool) -> None:
     """开启新纪元：原日志永久封存，另用新密钥继续。节点须已停止；两人各输入本人口令。
 
     先再次尝试由邻机自愈；能自愈的不开启新纪元。The node must be stopped; it first tries once more to heal.
@@ -67,11 +76,15 @@ def new(data: Path, persons: tuple[str, ...], cause: str, pins_fd: int | None, *
         sys.exit(2)
     try:
         settings = load_settings(data / SETTINGS)
-        opened = asyncio.run(open_epoch(settings, _shown(settings, (persons[0], persons[1]), pins_fd), cause))
+        shown = _shown(settings, (persons[0], persons[1]), pins_fd)
+        opened = asyncio.run(open_epoch(settings, shown, cause, alone=alone))
     except Refused as refused:
         if refused.code == "epoch-not-needed" and (damage := _file_damage(data)):
             click.echo(f"未办理 / refused: {damaged_words(data, damage)}", err=True)
             sys.exit(4)
+        if refused.code == "epoch-branch-away":
+            click.echo(_BRANCH_AWAY.format(size=refused.value), err=True)
+            sys.exit(1)
         value = f" ({refused.value})" if refused.value else ""
         click.echo(f"未办理 / refused: {_WHY.get(refused.code, refused.code)}{value}", err=True)
         sys.exit(1)
@@ -133,13 +146,19 @@ def _facts(opened: NewEpoch) -> dict[str, object]:
         "restored_from": proven.restored_from,
         "peers_heard": proven.heard,
         "set_aside": proven.aside,
+        "other_history": proven.away,
         "receipt": opened.receipt.number,
     }
 
 
 def _words(opened: NewEpoch, cause: str) -> str:
     proven = opened.proven
-    lost = "不明（栅栏文件已丢失）" if proven.lost < 0 else f"至多 {proven.lost} 条"
+    if proven.fence_size < 0:
+        lost = "不明（栅栏文件已丢失）"
+    elif proven.lost < 0:
+        lost = f"不明（本机密钥签过的另一段历史有 {proven.away} 条，与本机从何处起不同，不知道）"
+    else:
+        lost = f"至多 {proven.lost} 条"
     heard = (
         "、".join(proven.heard) or "无，未能核对别处是否另有已存证的记录 / nobody: what others witnessed is not known"
     )

@@ -13,6 +13,7 @@ import click
 from node import export
 from node.cli_verify import verify_command
 from node.domain.calendar import CHINA
+from node.folder_words import is_damage, log_steps, log_words
 from node.places import BLOBS, DATABASE, KEYS, SETTINGS
 from node.receipts import number_of, place_of
 from node.settings import Settings, SettingsFault, load_settings
@@ -22,7 +23,7 @@ from sync.blobs import BlobStore
 from sync.bundle import BundleFault
 from sync.codec import decode
 from sync.keys import KeyFault, load_public
-from sync.log import LogFault, head, origins, read_bodies
+from sync.log import LogFault, head, origins, read_checked
 from sync.policy import Policy
 from sync.witness import misbehaviours
 
@@ -62,7 +63,11 @@ def _opened(data: Path) -> Iterator[tuple[apsw.Connection, Settings]]:
         click.echo(f"证据包放不下 / too large for a bundle: {fault}", err=True)
         sys.exit(1)
     except LogFault as fault:
-        click.echo(f"没有这样的记录 / no such record: {fault}", err=True)
+        if is_damage(fault):
+            click.echo(f"日志受损，没有导出 / the log is damaged, nothing was exported: {log_words(fault)}", err=True)
+            click.echo(log_steps(data), err=True)
+            sys.exit(4)
+        click.echo(f"没有这样的记录 / no such record: {log_words(fault)}", err=True)
         sys.exit(1)
 
 
@@ -88,7 +93,7 @@ def show(data: Path, origin: str, start: int, count: int, *, as_json: bool) -> N
     """列出日志中的记录（不含密封内容）。 List entries of a log; sealed content stays sealed."""
     with _opened(data) as (db, settings):
         name = _known(db, settings, origin)
-        for seq, body in read_bodies(db, name, start, start + count):
+        for seq, body in read_checked(db, name, start, start + count):
             entry = decode(body)
             events = [event_name for event_name, _, _ in entry.events]
             if as_json:
@@ -130,7 +135,10 @@ def _civil(at_ms: int) -> str:
     "--files", is_flag=True, help="附上已开标标段的投标文件和释放文件 / add the files of openings, to replay them"
 )
 def export_command(data: Path, origin: str, output: Path, receipts: tuple[str, ...], *, files: bool) -> None:
-    """导出一个日志的证据包，任何人可离线核验。 Export a log's bundle for anyone to verify offline."""
+    """导出一个日志的证据包，任何人可离线核验。 Export a log's bundle for anyone to verify offline.
+
+    退出码 0 已写好；1 没有这个日志或回执；4 日志受损，没有导出。Exit 4: the log is damaged, nothing was exported.
+    """
     with _opened(data) as (db, settings):
         name = _known(db, settings, origin)
         places = [place_of(number, [name]) for number in receipts]
@@ -139,12 +147,15 @@ def export_command(data: Path, origin: str, output: Path, receipts: tuple[str, .
             sys.exit(1)
         _require_folder(output)
         fresh = output.with_name(output.name + ".part")
-        with fresh.open("wb") as target:
-            seqs = [place[1] for place in places if place is not None]
-            attached = export.opening_files(db, name, BlobStore(data / BLOBS, clear=False)) if files else {}
-            policy = _policy(db, data, settings, name)
-            export.write_log_bundle(db, target, name, policy, blobs=attached, proofs_of=seqs)
-        fresh.replace(output)
+        try:
+            with fresh.open("wb") as target:
+                seqs = [place[1] for place in places if place is not None]
+                attached = export.opening_files(db, name, BlobStore(data / BLOBS, clear=False)) if files else {}
+                policy = _policy(db, data, settings, name)
+                export.write_log_bundle(db, target, name, policy, blobs=attached, proofs_of=seqs)
+            fresh.replace(output)
+        finally:
+            fresh.unlink(missing_ok=True)
         click.echo(f"{output}: {name}, {head(db, name).checkpoint_size} 条记录 / entries")
 
 

@@ -73,7 +73,8 @@ class LogArrived:
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What came off a stick. Files are passed over where no entry here names them, refused where they are not their hash,
-    and left for another time where they cannot be kept now.
+    and left for another time where they cannot be kept now. `damaged` says which listed files are not what is listed, read
+    or not: a stick is whole or it is said that it is not.
     """
 
     writer: str
@@ -84,13 +85,27 @@ class Imported:
     blobs_refused: tuple[str, ...]
     blobs_later: tuple[str, ...]
     epochs: tuple[EpochArrived, ...] = ()
+    damaged: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
         """Whether anything on the stick did not verify."""
         return (
-            any(one.refused for one in self.logs) or any(one.refused for one in self.epochs) or bool(self.blobs_refused)
+            any(one.refused for one in self.logs)
+            or any(one.refused for one in self.epochs)
+            or bool(self.blobs_refused)
+            or bool(self.damaged)
         )
+
+    @property
+    def blobs_passed_why(self) -> str:
+        """Why files were passed over: `log-refused` or `log-not-whole` where entries of this stick that may name them were not
+        taken; else `unnamed`.
+        """
+        if any(one.refused for one in self.logs):
+            return "log-refused"
+        short = {Outcome.GAP, Outcome.LATER}
+        return "log-not-whole" if any(one.outcome in short for one in self.logs) else "unnamed"
 
     @property
     def overtaken(self) -> bool:
@@ -104,7 +119,14 @@ class Imported:
 
     def facts(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {**asdict(self), "refused": self.refused, "overtaken": self.overtaken, "whole": self.whole}
+        why = self.blobs_passed_why if self.blobs_passed else ""
+        return {
+            **asdict(self),
+            "blobs_passed_why": why,
+            "refused": self.refused,
+            "overtaken": self.overtaken,
+            "whole": self.whole,
+        }
 
 
 async def import_stick(node: Node, folder: Path, progress: Progress = quiet) -> Imported:
@@ -123,7 +145,18 @@ async def import_stick(node: Node, folder: Path, progress: Progress = quiet) -> 
     keys = _keys(node)
     parts = await asyncio.to_thread(_in_order, stick)
     arrived = [await _log(node, stick, part, keys, progress) for part in parts]
-    return replace(await _blobs(node, stick, tuple(arrived), progress), epochs=epochs)
+    done = await _blobs(node, stick, tuple(arrived), progress)
+    damaged = await asyncio.to_thread(_damaged, stick, progress)
+    return replace(done, epochs=epochs, damaged=damaged)
+
+
+def _damaged(stick: Stick, progress: Progress) -> tuple[str, ...]:
+    found = []
+    for number, of, fault in stick.damages():
+        if fault is not None:
+            found.append(str(fault))
+        progress("stick", number, of)
+    return tuple(found)
 
 
 def _keys(node: Node) -> dict[str, VerifierKey]:
@@ -308,3 +341,4 @@ def _take(node: Node, stick: Stick, sha256: bytes, size: int) -> None:
                 break
             part.write(piece)
         part.keep(sha256)
+    stick.found_sound(name)

@@ -15,6 +15,7 @@ from node.export import TableLog, checkpoint_note
 from node.settings import Settings
 from node.views import blobs as blobs_view
 from sync.blobs import BlobFault, BlobStore
+from sync.checkpoint import read
 from sync.courier import SUCCESSIONS, Listed, LogPart
 from sync.keys import NodeKeys, name_base
 from sync.log import LogFault, head, origins
@@ -32,13 +33,13 @@ def quiet(_what: str, _done: int, _all: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Exported:
     """What a stick holds: logs as (origin, first entry, size), files, bytes in all. And what it lacks, being damaged or not
-    here: logs as (origin, why), files by digest.
+    here: what is wrong with each such log, files by digest.
     """
 
     logs: tuple[tuple[str, int, int], ...]
     blobs: int
     size_bytes: int
-    missing_logs: tuple[tuple[str, str], ...]
+    missing_logs: tuple[LogFault, ...]
     missing_blobs: tuple[str, ...]
 
 
@@ -69,12 +70,12 @@ def export_stick(
     """
     writer = StickWriter(folder, settings.origin)
     with db:
-        due = [one for origin in origins(db) if (one := _due(db, settings, origin, for_node)) is not None]
+        due, missing_logs = _all_due(db, settings, for_node)
         wanted = blobs_view.lacking(db, for_node, 1_000_000)
         epochs = own_successions(db, settings, keys)
     if epochs:
         writer.add(SUCCESSIONS, epochs)
-    logs, missing_logs = [], []
+    logs = []
     for one in due:
         name = log_hash(one.origin)
         try:
@@ -85,7 +86,7 @@ def export_stick(
                 progress(one.origin, done, one.size)
         except LogFault as damage:
             writer.leave_out(name)
-            missing_logs.append((one.origin, str(damage)))
+            missing_logs.append(damage)
             continue
         writer.add_log(LogPart(name, one.first, one.size))
         logs.append((one.origin, one.first, one.size))
@@ -100,6 +101,20 @@ def export_stick(
         progress("blobs", number, len(wanted))
     total = writer.finish(at_ms, keys.log_signer)
     return Exported(tuple(logs), count, total, tuple(missing_logs), tuple(missing))
+
+
+def _all_due(db: apsw.Connection, settings: Settings, for_node: str) -> tuple[list[_Due], list[LogFault]]:
+    """Return every log that has a checkpoint, and those whose head or hashes are not what was signed."""
+    due, damaged = [], []
+    for origin in origins(db):
+        try:
+            one = _due(db, settings, origin, for_node)
+            if one is not None:
+                TableLog(db, origin).covered(read(one.note)[0])
+                due.append(one)
+        except LogFault as damage:
+            damaged.append(damage)
+    return due, damaged
 
 
 def _due(db: apsw.Connection, settings: Settings, origin: str, for_node: str) -> _Due | None:

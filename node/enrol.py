@@ -156,6 +156,12 @@ def _update(data: Path, paper: bytes, now_ms: int) -> Bundle:
     return bundle
 
 
+def enrolled_as(data: Path) -> str:
+    """Return the kind of node that was enrolled here: county | prefecture; "" where its keys came in another way."""
+    own = _own(data / ROSTER)
+    return "" if own is None else own.kind
+
+
 def roster_text(bundle: Bundle, own: Member) -> str:
     """Return the roster as the settings read it: one [[peers]] for each node, and what this node is itself."""
     lines = ["# erhai enrol accept", f"number = {bundle.number}"]

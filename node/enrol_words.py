@@ -44,6 +44,9 @@ NO_PREFECTURE = (
     "注意：名册上还没有上级节点，这份答复里没有上级的地址和公钥。请先登记上级节点；上级登记后用 erhai enrol bundle "
     "为本节点写出新名册 / no prefecture is on the roster yet"
 )
+ROOM_KEY_MISSING = """还缺开标室密钥 / the room key is missing:
+  本室第一台节点：erhai enrol room-key --first --data {data}
+  第二台节点，用第一台的 keys/room.key（当面用介质带来）：erhai enrol room-key --from room.key --data {data}"""
 _KINDS = {"county": "县级节点 / county", "prefecture": "上级节点 / prefecture"}
 
 

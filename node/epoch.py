@@ -27,14 +27,16 @@ from node.recorder import Recorder
 from node.settings import Settings
 from node.start import open_asking
 from node.trust import machine_ms
+from sync.checkpoint import Checkpoint
 from sync.fence import UNPROVEN, Fence
-from sync.heal import Target, heal, look
+from sync.heal import Target, heal, look, signed_here
 from sync.keys import load_identity
-from sync.log import instance_id, origins, read_bodies
+from sync.log import LogFault, head, instance_id, origins, read_bodies
 from sync.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from sync.overtaken import contains
 from sync.reader import LogReader
 from sync.succession import Statement, keep_succession, seal_envelope
+from sync.witness import misbehaviours
 
 ASK_S = 10.0  # a decision for good: whoever can answer is given the time
 
@@ -53,6 +55,7 @@ class Proven:
     whole: bool  # every entry here still has the bytes that were signed
     heard: tuple[str, ...] = ()  # peers that were asked and answered
     aside: int = 0  # entries of a second history under the same key, set aside because a peer had witnessed the first
+    away: int = 0  # entries of the largest checkpoint of another history that this key has signed and whose entries are not here
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,12 @@ class NewEpoch:
     receipt: Receipt
 
 
-async def open_epoch(settings: Settings, persons: tuple[Shown, Shown], cause: str) -> NewEpoch:
+async def open_epoch(settings: Settings, persons: tuple[Shown, Shown], cause: str, *, alone: bool = False) -> NewEpoch:
     """Open the next epoch of a stopped node; the node's process must not be running.
 
     One more attempt to heal is made before: Refused (epoch-not-needed) where the log can go on, unless the cause is replace.
+    Refused (epoch-branch-away) where this key is known to have signed another history and nobody who answers holds it, unless
+    both persons decide to go on from the own branch (`alone`).
     Raises Refused where the persons may not, PeopleFault where the accounts cannot be read, and what opening a node raises.
     """
     first, second = _persons(settings, persons)
@@ -78,9 +83,14 @@ async def open_epoch(settings: Settings, persons: tuple[Shown, Shown], cause: st
         if node.stopped is None and cause != "replace":
             raise Refused("epoch-not-needed", rule="heal-before-succession", value=node.settings.origin)
         answers = await ask_peers(node.settings, node.keys, timeout_s=ASK_S)
+        others = await _elsewhere(node, answers)
         aside = await _follow_witnesses(node, answers)
+        # What was given up just now contradicts the log too, and is here: only what was not here before counts as away.
+        away = max([one.size for one in others if not await _holds(node, one)], default=0)
+        if away and not alone:
+            raise Refused("epoch-branch-away", rule="what-others-witnessed-is-looked-for", value=str(away))
         proven = replace(
-            await _proven(node, answers),
+            await _proven(node, answers, away),
             aside=aside,
             heard=tuple(answer.peer.name for answer in answers if answer.reached),
         )
@@ -104,6 +114,35 @@ def _persons(settings: Settings, shown: tuple[Shown, Shown]) -> tuple[Person, Pe
                 facts=(("command", OpenEpoch.__name__),),
             )
     return first, second
+
+
+async def _elsewhere(node: Node, answers: tuple[PeerAnswer, ...]) -> list[Checkpoint]:
+    """Return the checkpoints that this key has signed and this log does not contain: kept here as evidence, or shown by a
+    peer. What the fence knows to be missing is no other history.
+    """
+    vkey, fence = node.keys.log_signer.vkey, node.recorder.fence.state
+    released = -1 if fence.instance == UNPROVEN else fence.released.size
+
+    def find(db: apsw.Connection) -> list[Checkpoint]:
+        notes = [note for one in misbehaviours(db) if one.origin == vkey.name for note in (one.held, one.shown)]
+        size = head(db, vkey.name).size
+        shown = {one.checkpoint for answer in answers for one in answer.shown}
+        signed = {one for note in notes if (one := signed_here(note, vkey)) is not None}
+        signed |= {one for one in shown if not size < one.size <= released}
+        return [one for one in signed if not _contains(db, one)]
+
+    return await node.store.read(find)
+
+
+def _contains(db: apsw.Connection, one: Checkpoint) -> bool:
+    try:
+        return contains(db, one)
+    except LogFault:  # a tree with gaps proves nothing
+        return False
+
+
+async def _holds(node: Node, one: Checkpoint) -> bool:
+    return await node.store.read(lambda db: _contains(db, one))
 
 
 async def _follow_witnesses(node: Node, answers: tuple[PeerAnswer, ...]) -> int:
@@ -146,7 +185,7 @@ def _begin_again(db: apsw.Connection, recorder: Recorder) -> None:
     recorder.forget()
 
 
-async def _proven(node: Node, answers: tuple[PeerAnswer, ...]) -> Proven:
+async def _proven(node: Node, answers: tuple[PeerAnswer, ...], away: int) -> Proven:
     vkey = node.keys.log_signer.vkey
     local = await look(node.store, vkey, lambda _what, _done, _all: None)
     fence = node.recorder.fence.state
@@ -172,8 +211,10 @@ async def _proven(node: Node, answers: tuple[PeerAnswer, ...]) -> Proven:
 
     size, root, restored_from = await node.store.read(find)
     known = max([fence_size, *(one.size for one in signed)])
-    lost = -1 if fence_size < 0 else max(known - size, 0)
-    return Proven(size, root, fence_size, lost, restored_from, local.whole)
+    # A second history leaves this one nobody knows where: how much of it is missing here cannot be told.
+    # A second history leaves this one nobody knows where: how much of it is missing here cannot be told.
+    lost = -1 if fence_size < 0 or away else max(known - size, 0)
+    return Proven(size, root, fence_size, lost, restored_from, local.whole, away=away)
 
 
 def _leave_damage_out(db: apsw.Connection, recorder: Recorder) -> None:

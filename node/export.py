@@ -20,17 +20,22 @@ from sync.bundle import write_bundle
 from sync.checkpoint import Checkpoint, read, sign
 from sync.codec import decode
 from sync.keys import name_base
-from sync.log import LogFault, TableHashes, head, read_bodies, size_of
-from sync.merkle import inclusion_proof, tree_root
+from sync.log import LogFault, TableHashes, head, read_checked, size_of
+from sync.merkle import Frontier, inclusion_proof, tree_root
 from sync.note import NoteSignature, SignedNote, Signer, VerifierKey
 from sync.policy import Party, Policy
 from sync.proof import encode as encode_proof
 from sync.succession import Statement
+from sync.tiles import WIDTH
 from sync.witness import misbehaviours
 
 
 class TableLog(TableHashes):
-    """A log held in the database, as a source of hashes and entries."""
+    """A log held in the database, as a source of hashes and entries for others: each is checked as it is read.
+
+    Bytes that do not have their stored hash, and hashes that do not follow from those below, raise LogFault (changed-entry,
+    changed-hash): what is damaged here never leaves as if it were whole.
+    """
 
     def __init__(self, db: apsw.Connection, origin: str) -> None:
         """Look the log up. Raises LogFault if it is unknown."""
@@ -39,15 +44,30 @@ class TableLog(TableHashes):
         self._name = origin
 
     def entries(self, start: int, end: int) -> Iterable[bytes]:
-        """Return the entries [start, end). Raises LogFault where one is missing."""
+        """Return the entries [start, end). Raises LogFault where one is missing or changed."""
         expected = start
-        for seq, body in read_bodies(self._reader, self._name, start, end):
+        for seq, body in read_checked(self._reader, self._name, start, end):
             if seq != expected:
                 break
             yield body
             expected += 1
         if expected != end:
             raise LogFault("missing-entries", self._name, expected, end)
+
+    def hashes(self, level: int, start: int, end: int) -> Sequence[bytes]:
+        """Return the hashes [start, end) of one level. Raises LogFault where one is missing or changed."""
+        found = super().hashes(level, start, end)
+        if level > 0:
+            for n, stored in enumerate(found, start=start):
+                below = super().hashes(level - 1, n * WIDTH, (n + 1) * WIDTH)
+                if Frontier().extend(below).root() != stored:
+                    raise LogFault("changed-hash", self._name, n * WIDTH**level, (n + 1) * WIDTH**level)
+        return found
+
+    def covered(self, checkpoint: Checkpoint) -> None:
+        """Raises LogFault (wrong-checkpoint) where the stored hashes are not what was signed."""
+        if tree_root(self, checkpoint.size) != checkpoint.root:
+            raise LogFault("wrong-checkpoint", self._name, 0, checkpoint.size)
 
 
 def policy_of(
@@ -91,15 +111,18 @@ def write_log_bundle(
     blobs: Mapping[str, Path] | None = None,
     proofs_of: Iterable[int] = (),
 ) -> None:
-    """Write the bundle of one log held here, in one snapshot of the database."""
-    note = checkpoint_note(db, origin)
+    """Write the bundle of one log held here, in one snapshot of the database. Raises LogFault where it is damaged; what
+    was written until then is no bundle.
+    """
+    note, source = checkpoint_note(db, origin), TableLog(db, origin)
+    source.covered(read(note)[0])
     proofs = {str(seq): proof_of(db, origin, seq, note) for seq in proofs_of}
     opened = {sha256: (lambda path=path: path.open("rb")) for sha256, path in (blobs or {}).items()}
     write_bundle(
         target,
         checkpoint=note,
         policy=bytes(policy),
-        source=TableLog(db, origin),
+        source=source,
         blobs=opened,
         proofs=proofs,
     )
@@ -112,7 +135,7 @@ def opening_files(db: apsw.Connection, origin: str, blobs: BlobStore) -> dict[st
     """
     received: dict[str, dict[str, bytes]] = {}  # by stream, then by ref
     wanted: list[bytes] = []
-    for _seq, body in read_bodies(db, origin, 0, size_of(db, origin)):
+    for _seq, body in read_checked(db, origin, 0, size_of(db, origin)):
         entry = decode(body)
         for name, version, fields in entry.events:
             event = wire.decode(name, version, fields)
@@ -152,7 +175,7 @@ def proof_of(db: apsw.Connection, origin: str, seq: int, note: bytes | None = No
     note = note or checkpoint_note(db, origin)
     checkpoint, _ = read(note)
     if not 0 <= seq < checkpoint.size:
-        raise LogFault("missing-entries", origin, seq, seq + 1)
+        raise LogFault("no-such-entry", origin, seq, seq + 1)
     return encode_proof(seq, inclusion_proof(TableHashes(db, origin), seq, checkpoint.size), note)
 
 

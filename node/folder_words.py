@@ -5,9 +5,11 @@ from pathlib import Path
 import apsw
 
 from node.places import DATABASE, SETTINGS
+from node.read_only import READ_ONLY, WRITABLE, is_read_only
 from node.store import DamagedFile
 from node.verdict import GateReport
 from sync.fence import FenceFault
+from sync.log import LogFault
 
 DAMAGED = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError, DamagedFile)
 """What reading a database file with changed bytes raises."""
@@ -29,6 +31,38 @@ def damaged_words(data: Path, why: object) -> str:
     )
 
 
+_NOT_DAMAGE = {"unknown-log": "没有这个日志", "no-checkpoint": "还没有检查点", "no-such-entry": "没有这条记录"}
+_LOG_DAMAGE = {
+    "changed-entry": ("第 {} 条记录的字节与其散列不符", "entry {}: the bytes do not have the stored hash"),
+    "damaged-row": ("第 {} 条记录读不出", "entry {} cannot be read"),
+    "missing-entries": ("第 {} 条记录起有缺失", "entries are missing from {} on"),
+    "changed-hash": ("第 {} 条记录起的子树散列不符", "the stored hash of the subtree from entry {} on does not follow"),
+    "wrong-checkpoint": ("存储的散列与检查点不符", "the stored hashes are not what the checkpoint signs"),
+    "damaged-head": ("日志首部受损", "the head is damaged"),
+}
+
+
+def is_damage(fault: LogFault) -> bool:
+    """Return whether a log is damaged; else something was asked for that is not in it."""
+    return fault.what not in _NOT_DAMAGE
+
+
+def log_words(fault: LogFault) -> str:
+    """Say which log and which entry a fault is about."""
+    if not is_damage(fault):
+        return f"{_NOT_DAMAGE[fault.what]} / {fault}"
+    zh, en = (said.format(fault.start) for said in _LOG_DAMAGE.get(fault.what, (fault.what, fault.what)))
+    return f"{fault.origin} {zh} / {en}"
+
+
+def log_steps(data: Path) -> str:
+    """Return what to do where a log is damaged."""
+    return (
+        f"  查明受损处 / find out where: erhai check --data {data}\n"
+        f"  停止节点后由邻机找回，或由副本恢复 / stop the node, then: {restore_command(data)}"
+    )
+
+
 def fence_words(data: Path, fault: FenceFault) -> str:
     """Say what is wrong with the fence: only one of its faults is a node that still runs."""
     match fault.why:
@@ -40,6 +74,8 @@ def fence_words(data: Path, fault: FenceFault) -> str:
                 f"栅栏文件{zh}，不知道本机已发出多少条记录 / the fence is {en}: {fault.path}\n"
                 f"  不要新建或复制栅栏文件；停止节点后恢复，由全部邻机核对 / {restore_command(data)}"
             )
+        case _ if is_read_only(fault.path):
+            return f"{READ_ONLY}: {fault.path}\n  {WRITABLE}"
         case _:
             return f"栅栏文件不能使用 / the fence cannot be used: {fault}"
 
@@ -50,6 +86,15 @@ def short_words(data: Path, size: int, released: int) -> str:
         f"数据库只有 {size} 条本机记录，栅栏文件记明已发出 {released} 条，没有重建 / the database holds {size} of {released} "
         f"released entries, nothing was rebuilt\n  停止节点后由邻机找回，或由副本恢复 / {restore_command(data)}"
     )
+
+
+def missing_words(data: Path, gate: GateReport, replicas: tuple[str, ...]) -> str:
+    """Say that the database file is missing and what brings it back."""
+    said = f"数据库文件缺失，现有的是启动时新建的空库；本机已经发出 {gate.proven_size} 条记录"
+    lines = [f"{said} / the database file is missing: {data / DATABASE}; {gate.proven_size} entries were released"]
+    sources = (*replicas, "peers")
+    lines += [f"  停止节点后恢复 / stop the node, then: erhai restore --data {data} --from {one}" for one in sources]
+    return "\n".join(lines)
 
 
 def next_steps(data: Path, gate: GateReport, peers: tuple[str, ...]) -> str:

@@ -5,10 +5,13 @@ honesty and is never a reason to stop recording.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +64,27 @@ def config_path(data: Path, replica: Replica) -> Path:
 def socket_name(replica: Replica) -> str:
     """Return the name of the control socket in the data folder."""
     return f"litestream-{replica.name}.sock"
+
+
+def pid_path(data: Path, replica: Replica) -> Path:
+    """Return where the number of the running process of one replica lies."""
+    return data / f"litestream-{replica.name}.pid"
+
+
+def end_orphan(data: Path, replica: Replica) -> None:
+    """End what a killed node has left running: two of one database must not be, and none may see a database that was put
+    in the place of the one it copies. Only for who holds the folder's fence.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(pid_path(data, replica).read_text(encoding="ascii"))
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if str(config_path(data, replica)).encode() in command:
+            os.kill(pid, signal.SIGTERM)
+            for _ in range(50):
+                if not Path(f"/proc/{pid}").exists():
+                    return
+                time.sleep(0.1)
+            os.kill(pid, signal.SIGKILL)
 
 
 def write_config(data: Path, replica: Replica) -> Path:

@@ -13,6 +13,7 @@ from node import personal, sealing
 from node.around import Around
 from node.attachments import Attachments, away
 from node.bid_file import open_bid
+from node.branches import Branch
 from node.ceremony import Ceremonies
 from node.clock import Clock
 from node.domain import bond as bond_rules
@@ -90,6 +91,7 @@ class Node:
         self.gate = GateReport()
         self.healed: Healed | None = None  # what this process has brought back of the own log
         self.statements: tuple[Statement, ...] = ()  # which log follows which, own and peers'
+        self.branches: tuple[Branch, ...] = ()  # other histories of the own closed logs, as last looked at
         self.stale_views: tuple[str, ...] = ()  # logs whose entries are held but not yet shown
         self.replica_status: Callable[[], tuple[ReplicaStatus, ...]] = tuple
         self.succeeded: Callable[[Statement], None] | None = None  # a peer goes on in another log: told to this process

@@ -94,8 +94,8 @@ class Recovery:
                 break
             verdict = await node.store.read(lambda db: self._ask_gate(db, seen, restored))
         if isinstance(verdict, Rollback):
-            await self._keep_branches(verdict, answers)
             self._show(replace(report_of(verdict), problem=node.gate.problem))
+            await self.keep_branches(answers)
             return False
         silent = self._silent(answers) if restored else ()
         if silent:
@@ -186,13 +186,18 @@ class Recovery:
             done.set_aside,
         )
 
-    async def _keep_branches(self, verdict: Rollback, answers: tuple[PeerAnswer, ...]) -> None:
-        """Where a peer holds another history signed by our key, both signed checkpoints are kept and the log is closed."""
-        if verdict.cause != "peer-differs":
+    async def keep_branches(self, answers: tuple[PeerAnswer, ...]) -> None:
+        """Where a peer holds another history signed by our key, both signed checkpoints are kept and the log is closed: at
+        once, for this node may be asked to go on when that peer is away.
+        """
+        gate = self._node.gate
+        if gate.cause != "peer-differs":
             return
         for answer in answers:
             for one in (answer.opened, *answer.shown):
-                if answer.peer.name == verdict.source and one is not None and one.checkpoint == verdict.proven:
+                if answer.peer.name == gate.source and one is not None and one.checkpoint.size == gate.proven_size:
+                    if await self._node.read(lambda db, at=one.checkpoint: contains(db, at)):  # type: ignore[misc]
+                        continue
                     await self._close(own_signature(one), answer.peer.name)
                     return
 

@@ -9,12 +9,10 @@ transaction is started over with a fresh snapshot.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import random
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,9 +24,10 @@ import aiohttp
 from node.chain import Chain, chain_in, chain_listed
 from node.litestream import (
     LitestreamFault,
-    config_path,
+    end_orphan,
     environment,
     list_files,
+    pid_path,
     program,
     socket_name,
     write_config,
@@ -48,7 +47,8 @@ INCOMPLETE = "ltx-incomplete"  # where a folder's broken chain is set aside, one
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
     """How one replica stands. `state`: starting | current | behind | stalled | broken (files are
-    missing: it cannot be restored) | down (the program does not run).
+    missing: it cannot be restored) | down (the program does not run) | waiting (nothing is copied, the copy stays as it was:
+    `detail` says what is wrong with the database).
 
     `synced_ms` is when everything captured had last reached the replica, `behind_since_ms` when the oldest change that has
     not was committed; both POSIX. `txid` is the newest captured transaction. `proved_ms` is when its files were last seen to
@@ -123,7 +123,11 @@ def judge(status: ReplicaStatus, seen: Seen, *, changed_s: float, began_s: float
 
 
 class Replicator:
-    """Keeps one replica. `changed_s` tells when the database last changed; `changed` is called when the state word does."""
+    """Keeps one replica. `changed_s` tells when the database last changed; `changed` is called when the state word does.
+
+    `withheld` says why nothing may be copied now, "" where it may. It is asked in a thread, before each start (True) and
+    each second after it (False), which then ends the process.
+    """
 
     def __init__(
         self,
@@ -132,12 +136,14 @@ class Replicator:
         *,
         changed_s: Callable[[], float],
         changed: Callable[[], None] = lambda: None,
+        withheld: Callable[[bool], str] = lambda _starting: "",
     ) -> None:
         """Nothing is started before `run`."""
         self._data = data
         self._replica = replica
         self._changed_s = changed_s
         self._changed = changed
+        self._withheld = withheld
         where = replica.path if replica.kind == "file" else f"{replica.host or replica.endpoint} {replica.path}"
         self.status = ReplicaStatus(replica.name, replica.kind, where, replica.database)
         self.pid: int | None = None
@@ -154,22 +160,37 @@ class Replicator:
         while True:
             began = time.monotonic()
             try:
+                await self._leave()
+                began = time.monotonic()
                 await self._run_once()
             except (LitestreamFault, OSError) as fault:
                 self._show(replace(self.status, state="down", detail=str(fault)))
             except Exception as error:  # noqa: BLE001 - see above
                 log_once(error, f"replica {self._replica.name}")
                 self._show(replace(self.status, state="down", detail=str(error)))
-            if self._renewing:
+            if self._renewing or self.status.state == "waiting":
                 failures = 0
             failures = 1 if time.monotonic() - began > LAST_DELAY_S else failures + 1
             ceiling = min(LAST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures, 8))
             await asyncio.sleep(random.uniform(FIRST_DELAY_S / 2, ceiling))  # noqa: S311 - spreads load, guards nothing
-            self._show(replace(self.status, restarts=self.status.restarts + 1))
+            if self.status.state != "waiting":
+                self._show(replace(self.status, restarts=self.status.restarts + 1))
+
+    async def _leave(self) -> None:
+        """Return once the database may be copied."""
+        while why := await asyncio.to_thread(self._withheld, True):
+            self._wait_for(why)
+            await asyncio.sleep(POLL_S)
+        if self.status.state == "waiting":
+            self._began_s, self._was_whole = time.monotonic(), False  # its first snapshot has all its time again
+            self._show(replace(self.status, state="starting", detail=""))
+
+    def _wait_for(self, why: str) -> None:
+        self._show(replace(self.status, state="waiting", behind_since_ms=None, awaited_txid=0, detail=why))
 
     async def _run_once(self) -> None:
         config = await asyncio.to_thread(write_config, self._data, self._replica)
-        await asyncio.to_thread(self._end_orphan)
+        await asyncio.to_thread(end_orphan, self._data, self._replica)
         if self._renewing:
             await asyncio.to_thread(self._start_over)
             self._renewing = False
@@ -191,7 +212,7 @@ class Replicator:
         watching = asyncio.create_task(self._watch(process))
         try:
             await process.wait()
-            if not self._renewing:
+            if not self._renewing and self.status.state != "waiting":
                 last = self.status.detail or f"exit {process.returncode}"
                 self._show(replace(self.status, state="down", detail=last))
         finally:
@@ -204,20 +225,7 @@ class Replicator:
 
     @property
     def _pid_file(self) -> Path:
-        return self._data / f"litestream-{self._replica.name}.pid"
-
-    def _end_orphan(self) -> None:
-        """A node that was killed leaves its Litestream running: two of one database must not be."""
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(self._pid_file.read_text(encoding="ascii"))
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if str(config_path(self._data, self._replica)).encode() in command:
-                os.kill(pid, signal.SIGTERM)
-                for _ in range(50):
-                    if not Path(f"/proc/{pid}").exists():
-                        return
-                    time.sleep(0.1)
-                os.kill(pid, signal.SIGKILL)
+        return pid_path(self._data, self._replica)
 
     async def _read_log(self, stream: asyncio.StreamReader | None) -> None:
         while stream is not None and (line := await stream.readline()):
@@ -261,6 +269,10 @@ class Replicator:
             began = time.time()
             while True:
                 await asyncio.sleep(POLL_S)
+                if why := await asyncio.to_thread(self._withheld, False):
+                    self._wait_for(why)
+                    await _end(process)
+                    return
                 try:
                     seen = await self._look(session)
                 except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):

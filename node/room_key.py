@@ -44,7 +44,19 @@ def seal_to_room(public: bytes, plaintext: bytes, context: bytes) -> bytes:
 
 def make_room_key(path: Path) -> RoomKey:
     """Make a new room key. Never overwrites one: raises KeyFault."""
-    key = X25519PrivateKey.generate()
+    return _keep(path, X25519PrivateKey.generate())
+
+
+def install_room_key(path: Path, other: Path) -> RoomKey:
+    """Take over the room's key from the file of its other node. Never overwrites one: raises KeyFault."""
+    try:
+        key = X25519PrivateKey.from_private_bytes(bytes.fromhex(other.read_text(encoding="ascii").strip()))
+    except (OSError, ValueError) as error:
+        raise KeyFault(str(other), "unreadable", str(error)) from error
+    return _keep(path, key)
+
+
+def _keep(path: Path, key: X25519PrivateKey) -> RoomKey:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
@@ -65,6 +77,10 @@ def load_room_key(path: Path) -> RoomKey:
             raise KeyFault(str(path), "too-open", "others can read it: chmod 600")
         return RoomKey(X25519PrivateKey.from_private_bytes(bytes.fromhex(text)))
     except FileNotFoundError as error:
-        raise KeyFault(str(path), "missing", "copy it from the room's other node") from error
+        raise KeyFault(
+            str(path),
+            "missing",
+            "first node of the room: erhai enrol room-key --first; second node: erhai enrol room-key --from <its room.key>",
+        ) from error
     except (OSError, ValueError) as error:
         raise KeyFault(str(path), "unreadable", str(error)) from error

@@ -183,8 +183,26 @@ def _rostered(values: dict[str, Any], named: set[str]) -> tuple[Peer, ...]:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("peers", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsFault("roster", f"cannot be read: {error}") from error
-    found = tuple(_peer(item, index, discover=values["discover"]) for index, item in enumerate(tables))
-    return tuple(peer for peer in found if peer.name not in named)
+    tables = [item for item in tables if not isinstance(item, dict) or item.get("name") not in named]
+    return tuple(_on_roster(item, index, path, discover=values["discover"]) for index, item in enumerate(tables))
+
+
+def _on_roster(table: Any, index: int, path: Path, *, discover: bool) -> Peer:
+    """Return one peer of the roster. Nobody edits that file: what it lacks is said with what to write in the settings."""
+    try:
+        return _peer(table, index, discover=discover)
+    except SettingsFault as fault:
+        name = table.get("name", "") if isinstance(table, dict) else ""
+        key = fault.where.rpartition(".")[2]
+        if key == "url" and not table.get("url"):
+            find = "设置中写 discover = true，或" if table.get("kind") == "room" else ""
+            found = "set discover = true, or " if table.get("kind") == "room" else ""
+            raise SettingsFault(
+                f"{path}: {name}",
+                f"名册上没有它的地址 url：{find}在设置中写一个同名的 [[peers]]，照抄名册上的各项并加上 url / the roster has no url of "
+                f"it: {found}write a [[peers]] of this name into the settings, as on the roster, with a url",
+            ) from fault
+        raise SettingsFault(f"{path}: {name or index + 1}: {key}", fault.why) from fault
 
 
 _REPLICA_NEEDS = {
@@ -250,7 +268,10 @@ def _trustees(tables: Any) -> tuple[TrusteeKey, ...]:
 
 
 def parse_settings(text: str, base: Path) -> Settings:
-    """Return the settings of a TOML text; relative paths are taken from `base`. Raises SettingsFault."""
+    """Return the settings of a TOML text; relative paths are taken from `base`, and every path is made absolute: what is
+    started from here may run in another folder. Raises SettingsFault.
+    """
+    base = base.absolute()
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits

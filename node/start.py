@@ -11,15 +11,16 @@ from pathlib import Path
 import apsw
 
 from node import expert_bank, personal, projection
-from node.ask_peers import ask_peers, seen_in
+from node.ask_peers import ask_peers, found_before, seen_in
 from node.calendars import CalendarFault, load_calendar
 from node.clock import Clock, DemoClock, SystemClock
 from node.epoch_files import finish_epoch
 from node.feed import Feed
+from node.litestream import end_orphan
 from node.neighbours import LISTEN_S, Awaited, sizes_of_neighbours
 from node.node import Node
 from node.people import load_people
-from node.places import ADDRESSES, BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
+from node.places import BLOBS, DATABASE, FENCE, KEYS, ROOM_KEY
 from node.profiles_loader import load_profiles
 from node.recorder import DIGEST_SCHEMA, NodeFault, Recorder
 from node.recover import Recovery
@@ -31,7 +32,6 @@ from node.successions import current, known_successions
 from node.trust import load_judged
 from node.verdict import RESTORE_SCHEMA, is_restored, report_of
 from node.views.blobs import REACH_SCHEMA
-from sync.announce import remembered_addresses
 from sync.blobs import BlobStore
 from sync.fence import Behind, Fence, Gate, Rollback, Seen
 from sync.gate import check_start
@@ -82,16 +82,6 @@ def create_data(data: Path, origin: str) -> None:
     Fence.create(data / FENCE, instance=instance, origin=origin).close()
 
 
-def found_before(settings: Settings) -> Settings:
-    """Return the settings with room peers that have no url where they were last proven to be: for the questions of a start."""
-    known = remembered_addresses(settings.data / ADDRESSES)
-    peers = tuple(
-        replace(peer, url=known.get(peer.name, "")) if peer.kind == "room" and not peer.url else peer
-        for peer in settings.peers
-    )
-    return replace(settings, peers=peers)
-
-
 def clock_of(settings: Settings) -> Clock:
     """Return the machine's clock, or a demo's."""
     return DemoClock(settings.demo_clock) if settings.demo and settings.demo_clock else SystemClock()
@@ -131,8 +121,11 @@ async def open_asking(settings: Settings, *, healing: bool = True) -> Node:
         await node.store.write(lambda db: take_all_back(db, cosigned, node.clock.now().at_ms))
     listen_s = LISTEN_S if now.is_prefecture and any(not peer.url for peer in now.peers) else 0.0
     node.awaited = Awaited(sizes, listen_s)
-    if healing and node.stopped is not None:
-        await Recovery(node).attempt()
+    if node.stopped is not None:
+        recovery = Recovery(node)
+        await recovery.keep_branches(answers)
+        if healing:
+            await recovery.attempt()
     return node
 
 
@@ -149,6 +142,8 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
     people = load_people(settings.people)
     clock = clock or clock_of(settings)
     fence = Fence.open(settings.data / FENCE)
+    for replica in settings.replicas:
+        end_orphan(settings.data, replica)
     store = Store(settings.data / DATABASE)
     recorder = Recorder(settings, keys, fence, clock, profiles)
     if settings.calendar is not None:
@@ -188,7 +183,7 @@ def open_node(settings: Settings, clock: Clock | None = None, seen: tuple[Seen, 
     )
     node.stopped = _fault(verdict)
     node.gate = report_of(verdict)
-    if node.gate.cause == "other-instance" and store.setup(is_restored):
+    if node.gate.cause in {"other-instance", "database-missing"} and store.setup(is_restored):
         node.gate = replace(node.gate, cause="restored")
     node.statements = statements
     store.start()

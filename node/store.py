@@ -18,6 +18,17 @@ from typing import Any, TypeVar
 import apsw
 
 from node.faultpoints import passing
+from node.read_only import (
+    NO_RIGHTS,
+    READ_ONLY,
+    RIGHTS,
+    UNMERGED,
+    WRITABLE,
+    immutable_uri,
+    is_read_only,
+    no_rights,
+    unmerged,
+)
 from sync.supervise import log_once
 
 T = TypeVar("T")
@@ -115,22 +126,43 @@ def assert_sqlite() -> None:
 
 
 def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
-    """Open a connection with the pragmas that durability hangs on."""
+    """Open a connection with the pragmas that durability hangs on. To read works from a read-only medium too, unless a
+    write-ahead log lies there. Raises StoreFault.
+    """
     assert_sqlite()
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
-        db = apsw.Connection(str(path), flags=flags)
+        return _connected(str(path), flags)
+    except apsw.Error as error:
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            raise fault_of("open", path, error) from error
+        if not is_read_only(path):
+            if no_rights(path.parent):
+                raise StoreFault("open", str(path), f"{NO_RIGHTS} ({error})", RIGHTS, "read-only") from error
+            raise StoreFault("open", str(path), str(error), "check the disk and the folder's rights") from error
+        if not readonly or not path.is_file():
+            raise StoreFault("open", str(path), READ_ONLY, WRITABLE, "read-only") from error
+        if unmerged(path):
+            raise StoreFault("open", str(path), UNMERGED, WRITABLE, "read-only") from error
+    try:  # nothing can change it: SQLite needs no file beside it
+        return _connected(immutable_uri(path), flags | apsw.SQLITE_OPEN_URI)
+    except apsw.Error as error:
+        raise fault_of("open", path, error) from error
+
+
+def _connected(name: str, flags: int) -> apsw.Connection:
+    db = apsw.Connection(name, flags=flags)
+    try:
         db.set_busy_timeout(BUSY_MS)
-        if not readonly:
+        if flags & apsw.SQLITE_OPEN_READWRITE:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA wal_autocheckpoint=4000")
         db.execute("PRAGMA foreign_keys=ON")
         db.execute("PRAGMA cache_size=-32000")
-    except apsw.Error as error:
-        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
-            raise fault_of("open", path, error) from error
-        raise StoreFault("open", str(path), str(error), "check the disk and the folder's rights") from error
+    except apsw.Error:
+        db.close()
+        raise
     return db
 
 

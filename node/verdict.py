@@ -25,7 +25,8 @@ class GateReport:
     """How the start-up gate stands (启动检查), for pages and the command line.
 
     `cause` is empty once the node may append; else a cause of `sync.fence.Rollback`, `restored` (a copy that `erhai restore`
-    made and that was not compared yet) or `waiting` (it agrees with everything known, but `waiting_for` have not answered). `phase` hash, fetch, compare or derive while a heal works.
+    made and that was not compared yet), `database-missing` (an empty database that a start has made where one with released
+    entries was) or `waiting` (it agrees with everything known, but `waiting_for` have not answered). `phase` hash, fetch, compare or derive while a heal works.
     """
 
     cause: str = ""
@@ -54,12 +55,14 @@ def report_of(verdict: object) -> GateReport:
     if not isinstance(verdict, Rollback):
         return GateReport()
     proven = 0 if verdict.proven is None else verdict.proven.size
-    return GateReport(verdict.cause, verdict.source, verdict.local.size, proven)
+    missing = verdict.cause == "other-instance" and verdict.local.size == 0 < proven
+    return GateReport("database-missing" if missing else verdict.cause, verdict.source, verdict.local.size, proven)
 
 
 _CAUSES = {
     "closed": "发现本机密钥在别处签过的记录，或已另开纪元；本日志不再写入，须由两人查明后开启新纪元",
     "other-instance": "数据库是直接复制来的，没有经过 erhai restore；请停止节点后用它恢复",
+    "database-missing": "数据库文件缺失，现有的是启动时新建的空库；请停止节点后用 erhai restore 恢复",
     "restored": "数据库是由 erhai restore 恢复的副本，正在与邻机核对，核对之后才能写入",
     "other-origin": "栅栏文件属于另一日志",
     "unsigned-tail": "末尾记录没有本机签名，正在由邻机自愈",

@@ -47,9 +47,12 @@ class Discovery:
         now_ms: Callable[[], int],
         remembered: Path,
         interfaces: tuple[str, ...] = (),
+        enrolled: frozenset[str] = frozenset(),
     ) -> None:
-        """`interfaces` are the own addresses to use; none: all. `remembered` is where proven addresses outlive a restart."""
-        self.hints = Hints(own=node, expected=expected)
+        """`interfaces` are the own addresses to use; none: all. `remembered` is where proven addresses outlive a restart.
+        `enrolled` are all peers: those with an address are not looked for, and are no strangers.
+        """
+        self.hints = Hints(own=node, expected=expected, enrolled=enrolled)
         self.state = "starting"  # starting | listening | resting | down
         self.found: Callable[[str], None] = lambda _node: None  # called when a peer may be dialled
         self._node, self._port, self._expected = node, port, expected

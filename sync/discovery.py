@@ -71,9 +71,10 @@ def txt_of(*, node: str, role: str, room: str) -> dict[str, str]:
 class Hints:
     """What the network has said of the peers of one node."""
 
-    def __init__(self, *, own: str, expected: Iterable[str]) -> None:
-        """`own` is this node's code; `expected` are the peers that are to be found."""
+    def __init__(self, *, own: str, expected: Iterable[str], enrolled: Iterable[str] = ()) -> None:
+        """`own` is this node's code; `expected` are the peers that are to be found; `enrolled` may be heard too, and need not be."""
         self._own = own
+        self._enrolled = frozenset(enrolled)
         self._own_servers: set[tuple[str, int]] = set()
         self._known = {node: _Known() for node in expected}
         self._strangers: OrderedDict[str, None] = OrderedDict()
@@ -101,6 +102,8 @@ class Hints:
             return False
         if node in self._known or node == self._own:
             return True
+        if node in self._enrolled:
+            return False
         if count <= FLOOD:
             self._strangers[node] = None
             self._strangers.move_to_end(node)

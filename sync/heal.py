@@ -166,6 +166,32 @@ async def heal(
     return await db.write(job)
 
 
+async def take_aside(db: Database, target: Target, reader: LogReader, *, now_ms: Callable[[], int]) -> int:
+    """Fetch what a peer holds of another history of this log, verified against `target`, and set it aside: nothing of the log
+    changes. Returns how many entries are new here. Raises LinkFault, Tampered.
+    """
+    planned = await _plan(reader, target)
+    origin, size = target.checkpoint.origin, target.checkpoint.size
+    log_id = await db.read(lambda db: head(db, origin).log_id)
+    rows: list[tuple[str, int, bytes, bytes, int]] = []
+    for n in await db.read(lambda db: _wrong(db, log_id, planned, 0, size)):
+        entries, _ = await reader.bundle(n, min(size - n * WIDTH, WIDTH))
+        leaves = check_bundle(planned, _EMPTY, n, entries)
+        rows += [(origin, n * WIDTH + at, leaf, entries[at], now_ms()) for at, leaf in enumerate(leaves)]
+
+    def job(db: apsw.Connection) -> int:
+        before = _one(db, "SELECT COUNT(*) FROM set_aside")
+        db.executemany(
+            "INSERT INTO set_aside (origin, seq, leaf, body, at_ms) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
+            " (SELECT 1 FROM set_aside WHERE origin = ?1 AND seq = ?2 AND leaf = ?3) AND NOT EXISTS"
+            f" (SELECT 1 FROM entries WHERE log_id = {log_id} AND seq = ?2 AND leaf = ?3)",
+            rows,
+        )
+        return _one(db, "SELECT COUNT(*) FROM set_aside") - before
+
+    return await db.write(job)
+
+
 async def _plan(reader: LogReader, target: Target) -> Plan:
     size = target.checkpoint.size
     packages = await reader.packages(0, size // WIDTH)

@@ -95,8 +95,8 @@ class EntryTooLarge(Exception):
 
 @dataclass(eq=False)
 class LogFault(Exception):
-    """The tables cannot answer: `what` is unknown-log, damaged-head, damaged-row, missing-entries or
-    wrong-checkpoint.
+    """The tables cannot answer: `what` is unknown-log, no-checkpoint, no-such-entry, damaged-head, damaged-row,
+    missing-entries, changed-entry, changed-hash or wrong-checkpoint.
     """
 
     what: str
@@ -416,6 +416,22 @@ def read_bodies(db: apsw.Connection, origin: str, start: int, end: int) -> Itera
     for seq, body in db.execute(query, (origin, start, end)):
         if body is None:  # a flipped bit makes any column NULL
             raise LogFault("damaged-row", origin, seq, seq + 1)
+        yield seq, body
+
+
+def read_checked(db: apsw.Connection, origin: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield what `read_bodies` yields. Raises LogFault (damaged-row, changed-entry) at the first entry that is not what its
+    stored hash says.
+    """
+    query = (
+        "SELECT seq, CAST(body AS BLOB), CAST(leaf AS BLOB) FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)"
+        " AND seq >= ? AND seq < ? ORDER BY seq"
+    )
+    for seq, body, leaf in db.execute(query, (origin, start, end)):
+        if body is None:
+            raise LogFault("damaged-row", origin, seq, seq + 1)
+        if hashlib.sha256(b"\0" + body).digest() != leaf:
+            raise LogFault("changed-entry", origin, seq, seq + 1)
         yield seq, body
 
 

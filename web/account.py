@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp.web import HTTPSeeOther, Request, Response, RouteTableDef
 
+from node.branches import Doubles, doubles
 from node.domain.secrecy import Secret, Stage, may_read
 from node.domain.values import Role
 from node.people import Person, pin_fits
@@ -55,6 +56,7 @@ class ReceiptPage:
     next_url: str
     signers: tuple[str, ...]  # whose certificates signed it
     unsigned: bool  # nothing is signed by certificate at this node
+    doubles: Doubles
 
 
 def home_of(person: Person) -> str:
@@ -164,7 +166,9 @@ async def receipt(request: Request) -> Response:
         ref = next((event.ref for event in events_of(entry)), "")
     signers = tuple(signer_words(one.by) for one in noted_in(entry.evidence))
     unsigned = not signers and not node.settings.asks_certificates
-    model = ReceiptPage(found, reach, lot_code, ref, target if _HERE.fullmatch(target) else "/", signers, unsigned)
+    twice = await node.read(lambda db: doubles(db, found.number))
+    next_url = target if _HERE.fullmatch(target) else "/"
+    model = ReceiptPage(found, reach, lot_code, ref, next_url, signers, unsigned, twice)
     return page(request, "frame/receipt.html", live="log", model=model)
 
 

@@ -22,7 +22,12 @@ async def shown_to_holder(node: Node, number: str, print_: str) -> Receipt | Non
     found = await node.receipt(number) if number else None
     if found is None or not await is_secret(node, found):
         return found
-    return found if _plain(print_) == _plain(fingerprint(found.leaf)) else None
+    return found if same_print(print_, found.leaf) else None
+
+
+def same_print(print_: str, leaf: bytes) -> bool:
+    """Return whether this is the fingerprint of an entry, however it was typed."""
+    return _plain(print_) == _plain(fingerprint(leaf))
 
 
 def _plain(text: str) -> str:

@@ -51,6 +51,7 @@ _TITLES: dict[type, str] = {
     custody.DeclineEntry: "不采纳未传记录",
     epoch.OpenEpoch: "另开纪元",
     epoch.NoteSuccession: "记录纪元继承",
+    epoch.NoteBranch: "另一段历史的记录已处理",
     incident.RecordIncident: "记录异常",
     incident.RelaxWitness: "改为单机记录",
     incident.CloseIncident: "记录异常结束",

@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import hashlib
 
+from node.ask_peers import found_before
+from node.branches import branch_of
 from node.domain.epoch import NoteSuccession
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
@@ -40,6 +42,7 @@ class Epochs:
         self._ca = ca
         self._wake = asyncio.Event()
         self._more: set[str] = set()
+        self._asked: set[str] = set()  # peers that have answered what they hold of our closed logs
         keys = log_keys(node.settings, str(node.keys.log_signer.vkey), node.statements)
         for peer in node.settings.peers:
             trust[peer.origin] = MirroredLog(keys[peer.origin], peer.name)
@@ -74,9 +77,12 @@ class Epochs:
         while True:
             try:
                 await self._note()
+                await self._look()
                 for name in sorted(self._more):
                     self._more.discard(name)
                     await heal_closed(self._node, name)
+                await self._ask_all()
+                await self._look()
             except (NodeFault, StoreFault, Refused) as fault:
                 log_once(fault, "noting a succession")
             except (LinkFault, LogFault, Tampered) as fault:
@@ -87,6 +93,25 @@ class Epochs:
             except TimeoutError:
                 continue
             self._wake.clear()
+
+    async def _ask_all(self) -> None:
+        """Ask the peers that have not answered since the start whether they hold another history of a closed log."""
+        node = self._node
+        dialled = {peer.name for peer in found_before(node.settings).peers if peer.url}
+        if dialled - self._asked and own_former(node.settings, node.statements):
+            self._asked.update(await heal_closed(node))
+
+    async def _look(self) -> None:
+        """See what is known of other histories of the own closed logs, for pages."""
+        node = self._node
+        former = own_former(node.settings, node.statements)
+        if not former:
+            return
+        found = await node.read(lambda db: tuple(branch_of(db, one) for one in former))
+        branches = tuple(one for one in found if one is not None)
+        if branches != node.branches:
+            node.branches = branches
+            node.feed.publish({"status"})
 
     async def _note(self) -> None:
         """Record every succession of a peer that is not on record; its command id follows its statement."""

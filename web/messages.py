@@ -45,6 +45,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "person-unknown": ("本机没有登记这个人员", "请核对人员号。"),
     "person-not-proven": ("人员号或口令不对", "请核对人员号，由本人重新输入口令。"),
     "pin-locked": ("口令错误次数过多", "请五分钟后再试，或由另一人办理。"),
+    "epoch-branch-away": (
+        "本机密钥签过另一段历史，持有它的节点没有答复",
+        "请先启动邻机和上级；等不到的，由两人加 --alone 办理。",
+    ),
     "epoch-not-new": ("新纪元的日志名与原日志相同", "请用 erhai epoch new 办理。"),
     "second-person-missing": ("此项须由两人共同办理", "请第二人输入本人的人员号和口令；不能是同一个人。"),
     "tail-in-order": ("前面还有没有处理的未传记录", "请按先后次序逐条处理。"),

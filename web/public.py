@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from aiohttp.web import Request, Response, RouteTableDef
 
+from node.branches import doubles
 from node.domain.lot import LotState
 from node.domain.streams import lot_stream
 from node.views import lot_page
 from node.views import project as project_view
-from web.disclosure import shown_to_holder
+from web.disclosure import same_print, shown_to_holder
 from web.keys import NODE
 from web.render import page
 from web.security import not_found
@@ -93,13 +94,19 @@ async def verify(request: Request) -> Response:
     node, number = request.app[NODE], request.query.get("number", "").strip()[:40]
     print_ = request.query.get("fingerprint", "").strip()[:80]
     found = await shown_to_holder(node, number, print_)
+    twice = await node.read(lambda db: doubles(db, number))
+    # Whoever gives the fingerprint holds that receipt: it is told which of the two records is meant.
+    other = next((one for one in twice.others if print_ and same_print(print_, one.leaf)), None)
     reach = await node.reach(found.origin, found.seq) if found else None
     return page(
         request,
         "public/verify.html",
-        status=200 if found or not number else 404,
+        status=200 if found or other or not number else 404,
         number=number,
         print_=print_,
         receipt=found,
         reach=reach,
+        doubles=twice,
+        other=other,
+        differs=bool(found and print_ and not same_print(print_, found.leaf)),
     )

@@ -11,7 +11,7 @@ expert      /expert /expert/lots/<lot>[/sign-in|recusal|sheet|sign|report|done]
 expert_bids /expert/lots/<lot>/checklist/<ref>|marks/<ref>|recheck/<ref>|clarification
 papers      /desk/lots/<lot>/papers/<paper>.pdf /public/proofs/<number>.tlog-proof /prefecture/logs/<hex origin>/bundle.zip
 prefecture  /prefecture[/logs/<hex origin>[/<seq>]|/lots/<lot>[/reviewed]|/findings/<lot>/<no>] /desk/findings/<lot>/<no>
-node_state  /node[/conflict.zip]
+node_state  /node[/conflict.zip|/branches/<digest>]
 public      /public[/lots/<lot>|/verify]
 token_door  /sign-in/token[/again]
 witness     /recorded/<command> /desk/witness[/relax]

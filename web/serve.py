@@ -12,6 +12,8 @@ from aiohttp.web_runner import AppRunner, TCPSite
 
 from node import control
 from node.around import EVERY_S
+from node.copy_leave import copy_withheld
+from node.folder_words import missing_words
 from node.node import Node
 from node.person_trust import PersonTrust
 from node.places import ADDRESSES, DATABASE
@@ -132,6 +134,7 @@ class Replication:
             room=settings.room,
             port=settings.sync_port,
             expected=frozenset(peer.name for peer in settings.peers if peer.kind == "room" and not peer.url),
+            enrolled=frozenset(peer.name for peer in settings.peers),
             now_ms=machine_ms,
             remembered=settings.data / ADDRESSES,
             interfaces=() if settings.sync_host in {"0.0.0.0", "::"} else (settings.sync_host,),  # noqa: S104
@@ -386,6 +389,7 @@ def _replicate_database(node: Node) -> list[asyncio.Task[None]]:
             replica,
             changed_s=(lambda: node.store.changed_s) if replica.database == DATABASE else (lambda: 0.0),
             changed=lambda: node.feed.publish({"status"}),
+            withheld=partial(_withheld, node, replica.database),
         )
         for replica in node.settings.replicas
     ]
@@ -393,9 +397,20 @@ def _replicate_database(node: Node) -> list[asyncio.Task[None]]:
     return [asyncio.create_task(keeper.run()) for keeper in keepers]
 
 
+def _withheld(node: Node, database: str, starting: bool) -> str:
+    return copy_withheld(node, database, starting=starting)
+
+
 def _tell(node: Node, replication: Replication, topics: frozenset[str]) -> None:
     node.feed.publish(topics)
     replication.appended()
+
+
+def _stopped_words(node: Node) -> str:
+    if node.gate.cause == "database-missing":
+        replicas = tuple(one.name for one in node.settings.replicas if one.database == DATABASE)
+        return missing_words(node.settings.data, node.gate, replicas)
+    return words_of(node.gate) or str(node.stopped)
 
 
 async def run(settings: Settings) -> None:
@@ -407,5 +422,5 @@ async def run(settings: Settings) -> None:
     async with running(settings) as node:
         print(f"ready http://{settings.pages_host}:{settings.pages_port}", flush=True)
         if node.stopped is not None:
-            print(f"只读 / read-only: {words_of(node.gate) or node.stopped}", flush=True)
+            print(f"只读 / read-only: {_stopped_words(node)}", flush=True)
         await stop.wait()

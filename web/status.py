@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.node import Node
+from node.places import DATABASE
 from node.store import StoreFault
 from node.verdict import HEALABLE, words_of
 from sync.status import LinkState, PeerStatus
@@ -17,6 +18,11 @@ from web.alarms import REASONS, alarm_rows
 # cause: tone (ok | quiet | warn | bad), what the bar says, what to do
 WORDS: dict[str, tuple[str, str, str]] = {
     "well": ("ok", "本机正常", ""),
+    "database-missing": (
+        "bad",
+        "本机数据库文件缺失，只能查阅，不能写入",
+        "现有的是启动时新建的空库，栅栏文件记明已发出 {size} 条。请停止本机，运行 erhai restore --from {sources} 恢复。",
+    ),
     "stopped": ("bad", "本机只能查阅，不能写入", "见“启动检查”。"),
     "disk-full": ("bad", "本机磁盘已满，不能写入", "请清理磁盘空间；有空间后自动恢复写入，不需要其他操作。"),
     "disk-damaged": (
@@ -43,11 +49,26 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "本机的密钥签过两段不同的历史，请立即报告",
         "本日志不再写入。两份签名都已保存，可下载全部证据；须由两人查明后另开纪元。",
     ),
+    "branch": (
+        "bad",
+        "本机原日志另有一段历史，其中 {count} 条记录和回执未计入",
+        "见下面“另一段历史”：逐条查看、须补办的补办，然后由两人记为已处理。",
+    ),
+    "branch-away": (
+        "bad",
+        "本机原日志另有一段历史（{size} 条），其记录不在本机",
+        "缺失条数不明。请接通持有它的邻机或上级，联系上后自动取回并逐条列出。",
+    ),
     "copies-stalled": ("warn", "数据库副本停滞：{names}", "请检查副本所在磁盘或线路。"),
     "copies-broken": (
         "warn",
         "数据库副本不能恢复：{names}",
         "副本缺少文件，正在自动重做全量快照。一直如此的，请检查副本所在磁盘。",
+    ),
+    "copies-waiting": (
+        "warn",
+        "数据库副本暂停，不是最新：{names}",
+        "本机没有通过启动检查，或数据库少于已发出的记录：不向副本写入，副本保持原样；恢复或自愈后自动继续。",
     ),
     "counties-silent": ("warn", "{count} 个节点无联系：{names}", "最近联系时间见“县区一览”。请核实该节点和线路。"),
 }
@@ -75,6 +96,9 @@ def of_node(node: Node) -> Notice:
     fault = node.fault
     if fault is None:
         return notice("well")
+    if node.gate.cause == "database-missing":
+        replicas = [one.name for one in node.settings.replicas if one.database == DATABASE]
+        return notice("database-missing", size=node.gate.proven_size, sources=" 或 ".join([*replicas, "peers"]))
     if node.stopped is not None or not isinstance(fault, StoreFault):
         return notice("stopped")
     return notice(f"disk-{fault.cause or 'other'}")
@@ -99,10 +123,19 @@ def notices(node: Node) -> tuple[Notice, ...]:
         found.append(notice("forked-self"))
     if others:
         found.append(notice("forked", names=_names(others)))
+    for branch in node.branches:
+        if branch.away and not branch.noted:
+            found.append(notice("branch-away", size=branch.away))
+        if branch.records and not branch.noted:
+            found.append(notice("branch", count=len(branch.records)))
     if seen.low:
         free, floor = seen.free_bytes // (1024 * 1024), node.settings.disk_floor_mib
         found.append(notice("disk-low", free=free, floor=floor))
-    for state, cause in (("broken", "copies-broken"), ("stalled", "copies-stalled")):
+    for state, cause in (
+        ("broken", "copies-broken"),
+        ("stalled", "copies-stalled"),
+        ("waiting", "copies-waiting"),
+    ):
         states = {state, "down"} if state == "stalled" else {state}
         names = [one.name for one in node.replica_status() if one.state in states]
         if names:
@@ -150,7 +183,7 @@ def doubt(node: Node) -> str:
     """
     if node.stopped is None:
         return ""
-    return "healing" if node.gate.cause in HEALABLE | {"waiting", "other-instance"} else "closed"
+    return "healing" if node.gate.cause in HEALABLE | {"waiting", "other-instance", "database-missing"} else "closed"
 
 
 _DOUBTS = {

@@ -202,6 +202,7 @@ EVENTS = {
     "custody.entry-declined": "不采纳原主持节点的未传记录",
     "incident.witness-relaxed": "改为单机记录",
     "epoch.epoch-opened": "开启新纪元（日志继承）",
+    "epoch.branch-noted": "另一段历史的记录已处理",
     "epoch.succession-noted": "邻机日志纪元更替",
     "incident.incident-recorded": "异常记录",
     "incident.incident-closed": "异常结束",

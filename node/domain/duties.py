@@ -89,6 +89,7 @@ DUTIES: dict[type, frozenset[Role]] = {
     award.ArchiveLot: frozenset({TENDERER, OPERATOR}),
     **dict.fromkeys((*custody.COMMANDS, *custody.TAIL_COMMANDS), frozenset({OPERATOR})),
     epoch.OpenEpoch: frozenset({OPERATOR, Role.REVIEWER}),
+    epoch.NoteBranch: frozenset({OPERATOR, Role.REVIEWER}),
     epoch.NoteSuccession: frozenset({Role.SYSTEM}),
     incident.RecordIncident: frozenset({OPERATOR, Role.WITNESS, SUPERVISOR, Role.SYSTEM}),
     incident.RelaxWitness: frozenset({OPERATOR}),

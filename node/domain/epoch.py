@@ -5,7 +5,7 @@ The old log is closed for ever and kept. Nothing is renumbered: origin and posit
 
 from dataclasses import dataclass
 
-from node.domain.guards import require_one_of, require_short, require_text
+from node.domain.guards import require_one_of, require_second, require_short, require_text
 from node.domain.refused import NotOffered, Refused
 from node.domain.values import Asked, Role
 
@@ -73,11 +73,38 @@ class SuccessionNoted:
     statement_sha256: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class NoteBranch:
+    """Two persons have seen to every record of the other history of a closed log: `entries` of them, named by `digest`."""
+
+    old_origin: str
+    entries: int
+    digest: bytes
+    text: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class BranchNoted:
+    """The other history of a closed log was dealt with, as `text` says (另一段历史已处理)."""
+
+    old_origin: str
+    entries: int
+    digest: bytes
+    text: str
+    second: str
+
+
 def decide(command: object, asked: Asked) -> tuple[object, ...]:
     """Return the record of a new epoch, own or a neighbour's. Raises Refused."""
     match command:
         case OpenEpoch():
             return (_open(command, asked),)
+        case NoteBranch():
+            require_second(asked, command.second)
+            require_text(old_origin=command.old_origin, text=command.text)
+            require_short(text=command.text)
+            return (BranchNoted(command.old_origin, command.entries, command.digest, command.text, command.second),)
         case NoteSuccession():
             require_one_of(command.cause, CAUSES, "cause")
             require_text(node=command.node, old_origin=command.old_origin, new_origin=command.new_origin)
@@ -118,5 +145,5 @@ def _open(command: OpenEpoch, asked: Asked) -> EpochOpened:
     )
 
 
-COMMANDS: tuple[type, ...] = (OpenEpoch, NoteSuccession)
-EVENTS: tuple[type, ...] = (EpochOpened, SuccessionNoted)
+COMMANDS: tuple[type, ...] = (OpenEpoch, NoteSuccession, NoteBranch)
+EVENTS: tuple[type, ...] = (EpochOpened, SuccessionNoted, BranchNoted)

@@ -219,3 +219,11 @@ def test_any_text_record_is_read_without_a_fault(data: bytes) -> None:
 
 def test_a_text_record_is_read_as_the_standard_says() -> None:
     assert read_txt(b"\x03v=1\x04V=22\x04flag\x02x=\x00\x03=no") == {b"v": b"1", b"flag": None, b"x": b""}
+
+
+def test_an_enrolled_peer_with_an_address_is_neither_looked_for_nor_a_stranger() -> None:
+    found = Hints(own="a", expected=[B], enrolled=[B, "prefecture", "with-url"])
+    for node in ("with-url", "prefecture", "unknown"):
+        assert not found.wants(name(node), NOW)
+    assert found.wants(name(B), NOW)
+    assert found.strangers == ("unknown",)

@@ -77,3 +77,18 @@ def test_incidents_go_on_through_an_epoch_and_a_switch_to_one_machine_does_not()
 
 def _at(origin: str, seq: int) -> Recorded:
     return Recorded(1_772_000_000_000, "operator:O-1", origin, seq, b"\x03" * 32)
+
+
+BRANCH = epoch.NoteBranch(E1, 56, b"\x03" * 32, "逐条补办", "supervisor:S-1")
+
+
+def test_two_persons_note_that_another_history_was_seen_to_and_nobody_does_it_alone() -> None:
+    (event,) = streams.decide(ROOM, incident.IncidentState(), BRANCH, asked())
+    assert (event.old_origin, event.entries, event.second) == (E1, 56, "supervisor:S-1")
+    name, version, fields = wire.encode(event)
+    assert wire.decode(name, version, fields) == event
+    for second, code in (("operator:O-1", "second-person-missing"), ("", "second-person-missing")):
+        with pytest.raises(Refused, match=code):
+            streams.decide(ROOM, incident.IncidentState(), replace(BRANCH, second=second), asked())
+    with pytest.raises(Refused, match="role-may-not"):
+        streams.decide(ROOM, incident.IncidentState(), BRANCH, asked(Role.TECHNICIAN))

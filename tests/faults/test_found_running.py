@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from node.ask_peers import found_before
 from node.settings import Settings, SettingsFault, load_settings
-from node.start import found_before
 from sync.certs import Authority
 from sync.crl import issue_crl
 from sync.keys import load_identity

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from node.branches import doubles
 from node.check import check
+from node.domain.epoch import NoteBranch
 from node.domain.incident import CloseIncident, RecordIncident
 from node.domain.refused import Refused
 from node.domain.values import Actor, Role
@@ -18,6 +20,7 @@ from node.epoch_files import finish_epoch, prepare_keys
 from node.node import Node
 from node.presence import Shown
 from node.projection import next_seq
+from node.receipts import number_of
 from node.recorder import NodeFault
 from node.settings import Settings, load_settings
 from node.start import DATABASE, FENCE, KEYS, open_node
@@ -34,6 +37,7 @@ from tests.faults.test_running_room import free_base
 from web.demo import cast
 from web.demo.world import CODES, ORIGINS, World, make_world
 from web.serve import running
+from web.status import notices
 
 ACTOR = Actor("O-01", Role.OPERATOR)
 E1, E2 = ORIGINS["a"], ORIGINS["a"].removesuffix("e1") + "e2"
@@ -264,3 +268,71 @@ async def test_after_a_fork_the_new_epoch_stands_on_what_the_neighbour_witnessed
     for name in ("a", "b"):  # entries that arrived in the last moment are projected at the next start
         await open_node(settings(world, name)).close()
         assert_clean(world, name)
+
+
+async def forked_and_alone(world: World) -> None:
+    """The whole folder went back, recorded alone, learnt of the neighbour's branch, and the neighbour is off again."""
+    async with running(settings(world, "b")) as b:
+        async with running(settings(world, "a")) as a:
+            await incident(a, "备份以前")
+        shutil.copytree(world.data("a"), world.folder / "backup", ignore=shutil.ignore_patterns("*.sock"))
+        async with running(settings(world, "a")) as a:
+            await incident(a, "邻机已存证甲")
+            await incident(a, "邻机已存证乙")
+            await until(b, lambda db: size_of(db, E1) == 3)
+    shutil.rmtree(world.data("a"))
+    (world.folder / "backup").rename(world.data("a"))
+    async with running(replace(settings(world, "a"), peers=())) as a:
+        for n in range(3):
+            await incident(a, f"只在本机 {n}")
+    async with running(settings(world, "b")), running(settings(world, "a")) as a:
+        await until(a, lambda db: misbehaviours(db) != ())
+
+
+async def test_a_fork_whose_other_branch_nobody_shows_is_not_gone_past_unasked_and_never_said_to_miss_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.epochs.ASK_AGAIN_S", 0.5)
+    await forked_and_alone(world)
+    with pytest.raises(Refused, match="epoch-branch-away") as refused:
+        await opened(world)
+    assert refused.value.value == "3"
+    assert load_public(world.data("a") / KEYS / "public.json").origin == E1
+    proven = (await open_epoch(settings(world, "a"), PRESENT, "restore", alone=True)).proven
+    assert (proven.size, proven.lost, proven.away, proven.heard) == (4, -1, 3, ())
+    async with running(replace(settings(world, "a"), anchor_vkeys=())) as a:
+        statement = await a.read(lambda db: successor_of(db, E1))
+        assert statement is not None
+        assert statement.lost == -1
+        await known(a, lambda: [one.away for one in a.branches] == [3])
+        assert "branch-away" in {one.cause for one in notices(a)}
+        async with running(settings(world, "b")) as b:
+            await known(a, lambda: [(one.away, len(one.records)) for one in a.branches] == [(0, 2)])
+            theirs = [await b.receipt(number_of(E1, seq)) for seq in (1, 2)]
+            assert list(a.branches[0].records) == theirs
+        assert "branch" in {one.cause for one in notices(a)}
+        texts = {row.text for row in await a.read(incidents)}
+        assert {"只在本机 0", "只在本机 1", "只在本机 2"} <= texts
+        assert not {text for text in texts if text.startswith("邻机已存证")}
+        number = number_of(E1, 1)
+        assert (await a.read(lambda db: doubles(db, number))).others == (theirs[0],)
+        await noted(a)
+        await known(a, lambda: [one.noted for one in a.branches] == [True])
+        assert {one.cause for one in notices(a)}.isdisjoint({"branch", "branch-away"})
+    async with running(settings(world, "a")) as a:
+        await known(a, lambda: [one.noted for one in a.branches] == [True])
+    await open_node(settings(world, "a")).close()
+    assert_clean(world, "a")
+
+
+async def known(node: Node, done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not done():  # noqa: ASYNC110 - what its tasks have found
+            await asyncio.sleep(0.05)
+
+
+async def noted(node: Node) -> None:
+    (branch,) = node.branches
+    command = NoteBranch(branch.origin, len(branch.records), branch.digest, "逐条补办", "supervisor:S-01")
+    room = f"room/{node.settings.node}"
+    await node.submit(room, command, command_id=branch.digest[:16], actor=ACTOR)

@@ -82,6 +82,28 @@ async def test_a_stalled_copy_is_an_alarm_with_age_and_lag_on_every_page(room: R
     await browser.close()
 
 
+async def test_a_lost_database_and_a_copy_that_waits_for_it_are_named_with_the_next_step(room: Room) -> None:
+    waits = ReplicaStatus("second-disk", "file", "/mnt/copies", "erhai.db", "waiting", detail="数据库文件缺失")
+    room.node.replica_status = lambda: (waits,)
+    room.node.stopped = NodeFault("start-up gate", "")
+    room.node.gate = GateReport("database-missing", "fence", 0, 141)
+    browser = await Browser.of(room, "M-1")
+    page = await browser.get("/node")
+    for words in (
+        "本机数据库文件缺失，只能查阅，不能写入。现有的是启动时新建的空库，栅栏文件记明已发出 141 条",
+        "erhai restore --from peers 恢复",
+        "数据库副本暂停，不是最新：second-disk",
+        "暂停，不是最新：等本机通过启动检查，副本保持原样",
+    ):
+        assert words in page.words
+    assert "已同步" not in page.words.replace("（已同步）", "")  # which the clock is
+    assert "目前没有。" not in page.words
+    bar = (await browser.get("/desk")).words
+    assert "本机数据库文件缺失" in bar
+    assert "数据库副本暂停，不是最新：second-disk" in bar
+    await browser.close()
+
+
 async def test_evidence_is_listed_and_leaves_as_it_was_kept(room: Room) -> None:
     found = Misbehaviour(ORIGIN, Problem.TWO_BRANCHES, b"held", b"shown", b"", "b", 1_772_000_000_000)
     await room.node.store.write(lambda db: keep_evidence(db, found, freeze=False))

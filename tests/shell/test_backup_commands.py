@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from erhai import cli
+from node import backup
 from node.domain.incident import RecordIncident
 from node.domain.values import Actor, Role
 from node.litestream import environment, program, write_config
@@ -66,17 +67,66 @@ def facts(*arguments: str, keys: str = "") -> tuple[int, dict]:
     return result.exit_code, json.loads(result.stdout.splitlines()[-1])
 
 
-def test_a_drill_says_what_would_be_lost_and_leaves_nothing_behind(data: Path) -> None:
+def test_a_drill_says_what_would_be_lost_and_leaves_nothing_behind(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup, "LATE_S", 0.0)
     record(data, 4)
     back_up(data)
     record(data, 3)
     status, found = facts("backup", "drill", "--data", str(data))
-    assert status == 0
-    assert (found["ok"], found["restored_size"], found["live_size"], found["lost"]) == (True, 4, 7, 3)
+    assert status == 3
+    assert (found["ok"], found["restored_size"], found["live_size"], found["lost"]) == (False, 4, 7, 3)
+    assert (found["behind"], found["prefix"]) == (True, True)
     assert list(data.glob("erhai-drill-*")) == []
     words = run("backup", "drill", "--data", str(data)).output
     assert "副本有 4 条记录" in words
     assert "将缺 3 条" in words
+    assert "副本落后于栅栏：栅栏文件记明已发出 7 条，副本只有 4 条" in words
+    assert "\n完好 / good" not in words
+
+
+def test_a_drill_of_a_copy_that_holds_all_that_was_released_is_good(data: Path) -> None:
+    record(data, 4)
+    back_up(data)
+    result = run("backup", "drill", "--data", str(data))
+    assert result.exit_code == 0, result.output
+    assert result.output.endswith("\n完好 / good\n")
+
+
+def test_an_empty_copy_beside_an_empty_database_is_behind_the_fence(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "LATE_S", 0.0)
+    record(data, 4)
+    for file in data.glob(f"{DATABASE}*"):
+        file.unlink()
+    asyncio.run(_opened_and_closed(data))
+    back_up(data)
+    status, found = facts("backup", "drill", "--data", str(data))
+    assert status == 3
+    assert (found["restored_size"], found["live_size"], found["released_size"], found["lost"]) == (0, 0, 4, 4)
+
+
+async def _opened_and_closed(data: Path) -> None:
+    await open_node(load_settings(data / "erhai.toml")).close()
+
+
+async def test_a_copy_that_is_a_moment_late_is_looked_at_again_and_good(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.to_thread(record, data, 4)
+    await asyncio.to_thread(back_up, data)
+    await asyncio.to_thread(record, data, 1)
+    slept = asyncio.sleep
+
+    async def meanwhile(seconds: float) -> None:
+        if seconds == backup.LATE_S:
+            await asyncio.to_thread(back_up, data)
+        await slept(0)
+
+    monkeypatch.setattr(backup.asyncio, "sleep", meanwhile)
+    found = await backup.drill(load_settings(data / "erhai.toml"))
+    assert found.good
+    assert found.restored_size == 5
 
 
 def test_a_drill_of_a_damaged_copy_fails_and_says_why(data: Path) -> None:

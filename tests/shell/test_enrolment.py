@@ -385,3 +385,41 @@ def test_an_officers_pin_is_six_characters_at_least_and_a_number_is_used_once(of
     assert why(lambda: office.add_officer("O-09", "12345")) == "short-pin"
     assert why(lambda: office.add_officer("O-01", "999999")) == "officer-exists"
     assert office.officer_key("O-01", "111111")
+
+
+def test_a_prefecture_that_installs_its_bundle_is_not_told_to_enrol_the_prefecture_nor_to_bring_a_room_key(
+    office: Office, tmp_path: Path
+) -> None:
+    asked = ask(tmp_path / "p", "centre-1", kind="prefecture")
+    (tmp_path / "p.bundle").write_bytes(office.enrol(asked.paper, asked.token, officers(office), NOW))
+    done = erhai("accept", str(tmp_path / "p.bundle"), "--data", str(tmp_path / "p"))
+    assert done.exit_code == 0
+    assert "请先登记上级节点" not in done.output
+    assert "开标室密钥" not in done.output
+    asked = ask(tmp_path / "a", "a")
+    (tmp_path / "a.bundle").write_bytes(office.enrol(asked.paper, asked.token, officers(office), NOW))
+    done = erhai("accept", str(tmp_path / "a.bundle"), "--data", str(tmp_path / "a"))
+    assert "erhai enrol room-key --first" in done.output
+
+
+@pytest.mark.parametrize(("kind", "remedy"), [("room", "discover = true"), ("prefecture", "[[peers]]")])
+def test_a_roster_entry_without_an_address_is_named_with_its_file_and_what_to_write(
+    tmp_path: Path, kind: str, remedy: str
+) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/peers.toml").write_text(
+        f'number = 1\n[[peers]]\nname = "532924-room-1-b"\nkind = "{kind}"\norigin = "x/b/e1"\n'
+        'log_vkey = "k"\ncosigner_vkey = "k"\n'
+    )
+    text = (
+        'role = "county"\nnode = "a"\norigin = "x/a/e1"\ndata = "."\npages_port = 8080\nsync_port = 8443\n'
+        'centre_name = "c"\nroom_name = "r"\nroster = "keys/peers.toml"\n'
+    )
+    with pytest.raises(SettingsFault) as fault:
+        parse_settings(text, tmp_path)
+    for said in ("532924-room-1-b", "keys/peers.toml", remedy, "url"):
+        assert said in str(fault.value)
+    assert "peers[" not in str(fault.value)
+    assert ("discover" in str(fault.value)) == (kind == "room")
+    if kind == "room":
+        assert parse_settings(f"{text}discover = true\n", tmp_path).peers[0].url == ""

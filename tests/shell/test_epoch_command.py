@@ -18,7 +18,11 @@ from node.places import DATABASE, KEYS, NEXT_KEYS, PIN_FAILURES
 from node.presence import PinFailures
 from node.settings import load_settings
 from node.start import open_node
-from sync.keys import load_public
+from node.store import connect
+from sync.checkpoint import Checkpoint, sign
+from sync.keys import load_identity, load_public
+from sync.tampered import Problem
+from sync.witness import Misbehaviour, keep_evidence
 from tests.faults.small_node import NODE, ORIGIN, make
 
 PINS = {"O-1": "271828", "O-2": "141421", "S-1": "314159", "M-1": "161803", "T-1": "173205"}
@@ -158,6 +162,30 @@ def test_made_up_numbers_do_not_fill_the_disk_and_a_damaged_count_is_none(tmp_pa
     for damage in ("", "[", "[1]", '{"O-1": 5}', '{"O-1": ["x", true, 1.5]}', "[" * 100_000):
         (tmp_path / "failures.json").write_text(damage)
         assert failures.may_try("O-1", 7)
+
+
+def _know_of_another_history(data: Path) -> None:
+    """A note is kept here that this key has signed 141 entries which nobody who answers can show."""
+    signer = load_identity(data / KEYS).log_signer
+    shown = sign(Checkpoint(ORIGIN, 141, b"\x07" * 32), signer)
+    db = connect(data / DATABASE)
+    keep_evidence(db, Misbehaviour(ORIGIN, Problem.TWO_BRANCHES, b"", shown, b"", "b", 1), freeze=True)
+    db.close()
+
+
+def test_a_known_other_history_is_not_gone_past_before_two_persons_decide_and_what_is_missing_is_unknown(
+    data: Path,
+) -> None:
+    _know_of_another_history(data)
+    done = new(data, "O-1", "S-1", typed=typed("O-1", "S-1"))
+    assert done.exit_code == 1
+    assert "另一段历史（141 条），持有它的节点没有答复" in done.output
+    assert "--alone" in done.output
+    assert_nothing_changed(data)
+    done = new(data, "O-1", "S-1", "--alone", typed=typed("O-1", "S-1"))
+    assert done.exit_code == 0, done.output
+    assert "可能缺失：不明（本机密钥签过的另一段历史有 141 条" in done.output
+    assert "至多" not in done.output
 
 
 def _unset(data: Path) -> None:

@@ -1,5 +1,6 @@
 """A stopped node goes on trying to heal whatever its own disk says in between."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ async def test_a_full_disk_while_healing_is_said_and_the_next_attempt_still_come
         raise StoreFault("commit", "erhai.db", "database or disk is full")
 
     node: Any = SimpleNamespace(
-        settings=SimpleNamespace(peers=()),
+        settings=SimpleNamespace(peers=(), data=Path("absent")),
         keys=SimpleNamespace(log_signer=Signer.from_seed("dali.erhai/a/e1", b"\1" * 32)),
         store=SimpleNamespace(read=full, write=full),
         feed=SimpleNamespace(publish=lambda _topics: None),

@@ -16,7 +16,7 @@ import pytest
 from node.chain import Chain, Piece, chain_in, chain_listed, chain_of
 from node.litestream import LitestreamFault, config_path, restore, write_config
 from node.replica import STALL_S, ReplicaStatus, Replicator, Seen, judge
-from node.settings import Replica, SettingsFault, parse_settings
+from node.settings import Replica, SettingsFault, load_settings, parse_settings
 from node.store import Store, connect
 from tests.shell.sync_room import until
 
@@ -125,6 +125,33 @@ FILE = '[[replica]]\nname = "disk"\nkind = "file"\npath = "copies"\n'
 def test_a_replicas_paths_are_taken_from_the_settings_file() -> None:
     (found,) = parse_settings(BASE + FILE, Path("/srv/a")).replicas
     assert found == Replica("disk", "file", "/srv/a/copies")
+
+
+def test_a_settings_file_that_was_named_relatively_gives_no_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "erhai.toml").write_text('people = "people.toml"\n' + BASE + FILE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = load_settings(Path("a/erhai.toml"))
+    assert (found.data, found.people) == (tmp_path / "a", tmp_path / "a" / "people.toml")
+    assert found.replicas[0].path == str(tmp_path / "a" / "copies")
+    assert config_path(found.data, found.replicas[0]).is_absolute()
+
+
+async def test_a_node_whose_settings_were_named_relatively_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "erhai.toml").write_text(BASE + FILE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = load_settings(Path("a/erhai.toml"))
+    async with kept(found.data, found.replicas[0]) as made:
+        await made.grow()
+        await made.until("current")
+        assert made.replicator.status.detail == ""
+        await asyncio.sleep(1.5)
+        assert await made.restored() == 1
 
 
 @pytest.mark.parametrize(
@@ -254,6 +281,14 @@ async def test_a_restored_database_goes_on_in_the_same_replica_and_loses_nothing
         assert await made.restored() == 17
 
 
+def _made_a_file(copies: Path) -> None:
+    """The program goes on writing there meanwhile."""
+    while not copies.is_file():
+        shutil.rmtree(copies, ignore_errors=True)
+        with contextlib.suppress(IsADirectoryError):
+            copies.write_text("a disk that is no folder any more")
+
+
 async def test_a_replica_that_takes_no_more_is_an_alarm_and_writing_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,8 +297,7 @@ async def test_a_replica_that_takes_no_more_is_an_alarm_and_writing_goes_on(
     async with kept(tmp_path, Replica("disk", "file", str(copies))) as made:
         await made.grow()
         await made.until("current")
-        shutil.rmtree(copies)
-        copies.write_text("a disk that is no folder any more")
+        await asyncio.to_thread(_made_a_file, copies)
         await made.until("stalled", growing=True)
         assert made.replicator.status.alarming
         await made.grow()

@@ -12,7 +12,7 @@ STEPS = ("tender", "bidders", "committee", "bids", "opening", "seat", "sit_down"
 
 
 def _played(folder: Path, port: int, *, cut: bool) -> str:
-    """Play to the report; return the result tables as text, participants' random references aside."""
+    """Play to the report; return the result tables as text, participants' random references and seconds aside."""
     world = make_world(folder, port)
     processes, link = Processes(world), Link(world.line, world.sync("prefecture"))
     link.heal()
@@ -29,7 +29,8 @@ def _played(folder: Path, port: int, *, cut: bool) -> str:
         link.heal()
         day.wait_for_reach(day.receipts["a"][-1], "上级已接收", "a", 40.0)
         words = day.person("O-01").open(LOT).words
-        return re.sub(r"P-[A-Z2-7]{6}", "P", words[words.index("开标一览表") :].partition("日志 dali")[0])
+        told = words[words.index("开标一览表") :].partition("日志 dali")[0]
+        return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "时间", re.sub(r"P-[A-Z2-7]{6}", "P", told))
     finally:
         link.cut()
         processes.stop()

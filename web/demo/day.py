@@ -220,15 +220,12 @@ class Day:
         self.say("投标", "09:30:00 准点送达的投标文件被拒收" + ("（已过截止时间）" if "截止" in late.words else ""))
 
     def committee(self) -> None:
-        """Draw the committee's experts."""
         drawing.draw(self)
 
     def seat(self) -> None:
-        """Seat who was drawn."""
         drawing.seat(self)
 
     def prove(self) -> None:
-        """Publish the draw's proof."""
         drawing.prove(self)
 
     def opening(self) -> None:

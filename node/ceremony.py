@@ -20,6 +20,7 @@ from node.seal_trial import Pieces, Tried, content_in, in_set, lot_terms, not_a_
 from sync.acts import Signature
 from sync.bid_file import BidFile, BidRefused
 from sync.bid_package import Package
+from sync.bid_unlock import half_fits
 from sync.blobs import BlobFault, BlobStore
 from sync.gm import GmFault
 
@@ -167,15 +168,31 @@ class Ceremonies:
         return ReleaseShares(command.ceremony, number, set_sha256, command.file_sha256, tuple(wrong), tuple(complaints))
 
     def half(self, lot: LotState, data: bytes) -> GiveHalf:
-        """Take a bidder's half. Raises Refused, CeremonyFileRefused. The rules judge whether its time has come."""
+        """Take a bidder's half that opens its bid. Raises Refused, CeremonyFileRefused, BlobFault.
+
+        The rules judge whether its time has come.
+        """
         given = Half.parse(data)
         self._for_this(lot, given.head["lot"], given.head["round"])
         set_sha256 = bytes.fromhex(given.head["set_sha256"])
         command = GiveHalf(given.head["ceremony"], given.ref, set_sha256, hashlib.sha256(data).digest())
         if self._same(lot, command.ceremony, set_sha256):
             live = self._of(lot)
-            live.halves[command.file_sha256] = given.half(live.private)
+            half = given.half(live.private)
+            self._require_fit(lot, live, given.ref, half)
+            live.halves[command.file_sha256] = half
         return command
+
+    def _require_fit(self, lot: LotState, live: _Live, ref: str, half: bytes) -> None:
+        """Refuse a half that does not open its bid: the file is unsigned, so anybody may have made it."""
+        begun = lot.ceremony.begun
+        member = next((one for one in begun.bids if one.ref == ref), None) if begun else None
+        if member is None or not member.manifest_sha256:
+            return  # the rules refuse it by name, or the platform has lost the file
+        shares = {one.trustee: live.shares[one.file_sha256].get(ref, b"") for one in lot.ceremony.released}
+        with BidFile(self._blobs.open(member.file_sha256)) as bid:
+            if half_fits(bid, shares, half) is False:
+                raise CeremonyFileRefused(why="half-does-not-fit", detail=ref)
 
     def _for_this(self, lot: LotState, lot_code: str, round_no: int) -> None:
         if (lot_code, round_no) != (lot.lot_code, lot.round_no):

@@ -35,7 +35,7 @@ class CeremonyFileRefused(Exception):
     """A file of the ceremony cannot be used.
 
     `why`: malformed, wrong-kind, another-lot, set-differs (the request's digest is not of its bids), signature-wrong, other-signer,
-    not-a-trustee, not-in-the-set, not-readable (wrapped for another key or purpose).
+    not-a-trustee, not-in-the-set, not-readable (wrapped for another key or purpose), half-does-not-fit (does not open its bid).
     """
 
     why: str

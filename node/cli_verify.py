@@ -115,7 +115,7 @@ def bodies_of(members: ZipMembers, opened: Opened) -> Iterator[bytes]:
 
 
 def _witnessed_ms(opened: Opened) -> int:
-    return min((one.timestamp_s for one in opened.cosignatures), default=0) * 1000
+    return max((one.timestamp_s for one in opened.cosignatures), default=0) * 1000
 
 
 def _lines(found: Replayed) -> Iterator[str]:

@@ -16,7 +16,7 @@ from node.domain.lot import LotState
 from node.domain.refused import Refused
 from node.domain.streams import lot_stream
 from node.domain.trustees import AppointTrustees
-from node.domain.unsealing import BeginCeremony, ReleaseShares
+from node.domain.unsealing import BeginCeremony, GiveHalf, ReleaseShares
 from node.domain.values import Actor
 from node.judged_signers import JudgedSigner, judge_signer
 from node.node import Node
@@ -136,14 +136,14 @@ def _judge_release(node: Node, lot: LotState, data: bytes) -> tuple[JudgedSigner
 
 async def give_half(node: Node, lot_code: str, data: bytes, *, command_id: bytes, actor: Actor) -> Receipt:
     """Take and record a bidder's half. Raises CeremonyFileRefused, Refused."""
-    return await node.record_prepared(
-        lot_stream(lot_code),
-        lambda db: node.ceremonies.half(_lot(node, db, lot_code), data),
-        command_id,
-        actor,
-        "half",
-        data,
-    )
+
+    def prepare(db: apsw.Connection) -> GiveHalf:
+        try:
+            return node.ceremonies.half(_lot(node, db, lot_code), data)
+        except BlobFault as fault:  # what it is held against is in the stored file
+            raise away(db, bytes.fromhex(fault.sha256)) from fault
+
+    return await node.record_prepared(lot_stream(lot_code), prepare, command_id, actor, "half", data)
 
 
 def _lot(node: Node, db: apsw.Connection, lot_code: str) -> LotState:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from node.domain.bidding import BidReceived, BidWithdrawn
+from node.domain.custody import CustodyTaken
 from node.domain.evaluation import EvaluationStarted, ScoringClosed
 from node.domain.lot import LotState
 from node.domain.opening import BidDecryptionFailed, BidOpened, OpeningStarted
 from node.domain.profile import Profile
 from node.domain.project import LotRegistered
+from node.domain.refused import Refused
 from node.domain.sheet import MarksSubmitted
 from node.domain.unsealing import (
     BidBlamed,
@@ -39,12 +41,15 @@ from node.replay_seals import (
     compare,
     judge_manifest,
     judge_release,
+    lost_untried,
     try_again,
     wrong_shares,
 )
+from node.seal_trial import in_set
 from sync.bid_file import BidFile, BidRefused
 from sync.codec import Entry, decode
 
+_SHOWN = 120
 STEP_MS = 60_000  # how far a clock may go back, or be ahead of a witness's: the bound of a good clock (design 5.9)
 
 
@@ -90,7 +95,7 @@ class Replay:
         self._files, self._scratch = files, scratch
         self._profiles = {one.id: one for one in profiles}
         self._lots: dict[str, LotState | None] = {}  # None: its beginning is in another log
-        self._payloads: dict[tuple[str, int, str], str] = {}  # stream, round, payload's digest: the ref that came first
+        self._payloads: dict[tuple[str, int, str], dict[str, bool]] = {}  # stream, round, digest: did it open, by ref
         self._draws = Draws()
         self._sheets: dict[str, dict[str, MarksSubmitted]] = {}
         self._sessions: dict[str, bytes] = {}  # the commitment to the session key, by lot
@@ -103,18 +108,29 @@ class Replay:
     def take(self, body: bytes) -> None:
         """Take the next entry."""
         entry = decode(body)
-        if entry.at_ms + STEP_MS < self._last_ms and entry.clock_quality != "doubtful":
-            self._find(entry, "clock-backwards", detail=f"{entry.at_ms} after {self._last_ms}")
-        self._last_ms, self.latest_ms = entry.at_ms, max(self.latest_ms, entry.at_ms)
-        kind = entry.stream.partition("/")[0]
-        if kind not in {"lot", "draw", "sheet"}:
+        self._hour(entry)
+        if entry.stream.partition("/")[0] not in {"lot", "draw", "sheet"}:
             return
         try:
-            events = tuple(events_of(entry))
+            self._take(entry, body)
         except WireMalformed as malformed:
             self._find(entry, "entry-malformed", detail=f"{malformed.name} {malformed.field}")
+        except Refused as refused:  # a step that the rules do not know here
+            self._find(entry, "entry-malformed", detail=refused.code)
+        except (LookupError, ValueError) as error:  # a number or name that points nowhere
+            self._find(entry, "entry-malformed", detail=f"{type(error).__name__} {error}"[:_SHOWN])
+
+    def _hour(self, entry: Entry) -> None:
+        """Hold an entry's time against those before it. What a clock calls doubtful measures nothing and nobody."""
+        if entry.clock_quality == "doubtful":
             return
-        match kind:
+        if entry.at_ms + STEP_MS < self._last_ms:
+            self._find(entry, "clock-backwards", detail=f"{entry.at_ms} after {self._last_ms}")
+        self._last_ms, self.latest_ms = entry.at_ms, max(self.latest_ms, entry.at_ms)
+
+    def _take(self, entry: Entry, body: bytes) -> None:
+        events = tuple(events_of(entry))
+        match entry.stream.partition("/")[0]:
             case "lot":
                 self._take_lot(entry, events, body)
             case "draw":
@@ -136,14 +152,28 @@ class Replay:
             self._lots[entry.stream] = LotState() if begins else None
             if not begins:
                 self._unchecked.append(f"{entry.stream}: begins in another log")
+        for event in events:
+            if isinstance(event, CustodyTaken):
+                self._came_from_elsewhere(entry, event)
         lot = self._lots[entry.stream]
         self._say(entry, "", self._draws.tell(entry, events))
         if lot is not None:
-            self._judge(entry, lot, events)
-            self._lots[entry.stream] = after(lot, entry, body)
+            try:
+                self._judge(entry, lot, events)
+            finally:  # what follows is judged by the state that the log itself claims
+                self._lots[entry.stream] = after(lot, entry, body)
+
+    def _came_from_elsewhere(self, entry: Entry, event: CustodyTaken) -> None:
+        """What came to this log went on in another for a time: what is missing here is nobody's omission."""
+        moved = {entry.stream, *(one.stream for one in event.moved)}
+        self._lots[entry.stream] = None
+        for stream in sorted(moved):
+            self._sheets.pop(stream, None)
+            self._unchecked.append(f"{stream}: partly in another log")
+        self._draws.partly_elsewhere(moved)
 
     def done(self, cosigned_ms: int) -> Replayed:
-        """Return what was found. `cosigned_ms`: when a witness first signed for all of these entries; 0: none did."""
+        """Return what was found. `cosigned_ms`: when a witness last signed for all of these entries; 0: none did."""
         if cosigned_ms and self.latest_ms > cosigned_ms + STEP_MS:
             detail = f"{self.latest_ms}, witnessed at {cosigned_ms}"
             self._findings.append(Finding("clock-ahead", -1, "", detail=detail))
@@ -217,6 +247,10 @@ class Replay:
             self._say(entry, one.ref, judge_manifest(lot, one.ref, one.manifest_sha256, file))
 
     def _release(self, entry: Entry, lot: LotState, event: SharesReleased) -> None:
+        terms = lot.terms.appointed
+        if terms is None or not 1 <= event.trustee <= len(terms.trustees):
+            self._find(entry, "release-forged", detail=f"trustee-{event.trustee}")
+            return
         file = self._files(event.file_sha256.hex())
         if file is None:
             self._unchecked.append(f"{entry.stream} trustee-{event.trustee}: release file")
@@ -242,18 +276,26 @@ class Replay:
         self._say(entry, ref, compare(lot, outcome, tried))
         self._opened += tried.content is not None
         self._faults += [Fault(entry.stream, ref, party, why) for party, why in tried.blames]
-        self._copied(entry, lot, ref, held.sha256.hex())
+        self._copied(entry, lot, ref, held.sha256.hex(), opened=tried.content is not None)
+        if lost_untried(outcome) and in_set(lot, ref):
+            self._unchecked.append(f"{entry.stream} {ref}: said to be lost, and the file is here")
 
     def _windows(self, entry: Entry, lot: LotState, event: BidOpened | BidDecryptionFailed) -> None:
         profile = self._profiles.get(lot.profile_id)
         if profile is None or isinstance(event, BidOpened):
             return
-        until_ms = {"half-missing": half_until_ms, "shares-missing": release_until_ms}.get(event.reason)
-        if until_ms is not None and entry.at_ms < until_ms(lot, profile):
-            self._find(entry, "closed-early", event.ref, f"{entry.at_ms} before {until_ms(lot, profile)}")
+        match event.reason:
+            case "half-missing":
+                until_ms = half_until_ms(lot, profile, event.ref)
+            case "shares-missing" | "undecided":
+                until_ms = release_until_ms(lot, profile)
+            case _:
+                return
+        if entry.at_ms < until_ms:
+            self._find(entry, "closed-early", event.ref, f"{entry.at_ms} before {until_ms}")
 
-    def _copied(self, entry: Entry, lot: LotState, ref: str, sha256: str) -> None:
-        """Name who handed in a payload that another had handed in before: only its own maker can open it."""
+    def _copied(self, entry: Entry, lot: LotState, ref: str, sha256: str, *, opened: bool) -> None:
+        """Name who handed in another's payload. Its maker is who opened it: it commits to one bid. Where nobody did: no one."""
         file = self._files(sha256)
         if file is None:
             return
@@ -262,11 +304,11 @@ class Replay:
                 payload = bid.manifest.payload_sha256
         except BidRefused:
             return
-        order = [one.ref for one in lot.bidding.bids]
-        first = self._payloads.setdefault((entry.stream, lot.round_no, payload), ref)
-        if first != ref:
-            copier = max(first, ref, key=order.index)
-            self._faults.append(Fault(entry.stream, copier, "bidder", "copied-payload"))
+        before = self._payloads.setdefault((entry.stream, lot.round_no, payload), {})
+        known = any(before.values())
+        copiers = ([] if opened else [ref]) if known else list(before) if opened else []
+        before[ref] = opened
+        self._faults += [Fault(entry.stream, copier, "bidder", "copied-payload") for copier in copiers]
 
 
 def replay(

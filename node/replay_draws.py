@@ -40,6 +40,12 @@ class Draws:
         """Whether the log holds no beginning of a draw, or one that is judged no further."""
         return stream in self._told.unknown
 
+    def partly_elsewhere(self, streams: Iterable[str]) -> None:
+        """What goes on in another log for a time is judged no further."""
+        for stream in streams:
+            self._told.unknown.add(stream)
+            self._told.draws.pop(stream, None)
+
     def held_against(self, proof: Proof | OptionProof) -> Found | None:
         """Return what a proof says otherwise than the log; None where both say the same."""
         stream = draw_stream(proof.draw_id)

@@ -69,7 +69,9 @@ def compare(lot: LotState, outcome: Outcome, tried: Tried) -> tuple[Problem, ...
     event, found = outcome.event, list(_left_out(lot, outcome))
     if isinstance(event, BidDecryptionFailed):
         if event.fault == "platform" and event.reason == LOST:
-            return tuple(found)  # a file that nobody had at the opening may be in an export of later
+            # A file that nobody had at the opening may be in an export of later; pieces that open it were tried on it.
+            opens = tried.content is not None and event.ref not in lot.ceremony.given_up
+            return (*found, Problem("opens-on-record", f"{event.fault}: {event.reason}")) if opens else tuple(found)
         if tried.content is not None:
             found.append(Problem("opens-on-record", f"{event.fault}: {event.reason}"))
         elif (tried.fault, tried.reason) != (event.fault, event.reason):
@@ -90,10 +92,17 @@ def _words(blames: tuple[tuple[str, str], ...]) -> str:
     return "; ".join(f"{party} {why}" for party, why in blames) or "nobody"
 
 
+def lost_untried(outcome: Outcome) -> bool:
+    """Whether no piece was tried because the file is said to have been lost after the ceremony began."""
+    event = outcome.event
+    lost = isinstance(event, BidDecryptionFailed) and (event.fault, event.reason) == ("platform", LOST)
+    return lost and not outcome.broken.shares and not outcome.broken.half
+
+
 def _left_out(lot: LotState, outcome: Outcome) -> tuple[Problem, ...]:
     """Every piece that was taken must have been tried: who leaves one out blames somebody who did his part."""
     ref, given = outcome.event.ref, dict(outcome.broken.shares)
-    if not in_set(lot, ref):
+    if not in_set(lot, ref) or lost_untried(outcome):
         return ()
     wanted = {one.trustee for one in lot.ceremony.released if ref not in one.complaints}
     found = []
@@ -151,8 +160,6 @@ def judge_release(lot: LotState, event: SharesReleased, data: bytes) -> tuple[Pr
     head = release.head
     if (head["lot"], head["round"], head["ceremony"], head["set_sha256"], release.trustee) != wanted:
         return (Problem("release-over-another-set", name),)
-    if not 1 <= event.trustee <= len(appointed.trustees):
-        return (Problem("release-forged", name),)
     if release.signed.certificate_sha256 != appointed.trustees[event.trustee - 1].cert_sha256.hex():
         return (Problem("release-forged", f"{name} other-signer"),)
     return ()

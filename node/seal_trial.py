@@ -15,7 +15,7 @@ from node.seal_terms import terms_of
 from sync.bid_file import BidFile, BidRefused
 from sync.bid_manifest import Terms
 from sync.bid_package import Package
-from sync.bid_unlock import BIDDER, Unlocked, unlock
+from sync.bid_unlock import BIDDER, Unlocked, half_fits, unlock
 from sync.tampered import Malformed
 
 
@@ -65,11 +65,15 @@ def trial(bid: BidFile, lot: LotState, pieces: Pieces, unpack: Callable[[bytes],
     _, appointed = lot_terms(lot)
     publics = tuple(one.key for one in appointed.trustees)
     half = pieces.half
+    misfit = half is not None and half_fits(bid, pieces.shares, half) is False
+    if misfit:  # the desk takes none such: whoever made it, it says nothing of the bidder
+        half = None
     got = unlock(bid, publics=publics, shares=pieces.shares, complaints=pieces.complaints, half=half)
-    told = tuple(sorted(pieces.shares.items())), half or b""
-    blames = tuple((one.party, one.why) for one in got.blames)
+    told, blames = _told(pieces), _blames(got)
     if got.key is None:
-        return _locked(lot, got, told, blames)
+        if misfit and got.missing:
+            return Tried(None, "platform", "half-misfit", *told, blames)
+        return _locked(bid, lot, got, pieces)
     try:
         content = unpack(got.key)
     except (BidRefused, Malformed, ContentUnfit):
@@ -85,16 +89,32 @@ def content_in(package: Package, lot: LotState, ref: str, files: tuple[tuple[str
     return replace(content, files=files)
 
 
+def _told(pieces: Pieces) -> tuple[tuple[tuple[int, bytes], ...], bytes]:
+    return tuple(sorted(pieces.shares.items())), pieces.half or b""
+
+
+def _blames(got: Unlocked) -> tuple[tuple[str, str], ...]:
+    return tuple((one.party, one.why) for one in got.blames)
+
+
 def _locked(
-    lot: LotState, got: Unlocked, told: tuple[tuple[tuple[int, bytes], ...], bytes], blames: tuple[tuple[str, str], ...]
+    bid: BidFile,
+    lot: LotState,
+    got: Unlocked,
+    pieces: Pieces,
 ) -> Tried:
     """Say why a seal did not break. The bidder answers for its own pieces only (20号令 31)."""
+    told, blames = _told(pieces), _blames(got)
     bidders = [why for party, why in blames if party == BIDDER]
     if bidders:
         return Tried(None, BIDDER, bidders[0], *told, blames)
     _, appointed = lot_terms(lot)
     if got.missing == "half":
         return Tried(None, BIDDER, "half-missing", *told, (*blames, (BIDDER, "half-missing")))
+    good = sum(bid.share_fits(i, one) for i, one in pieces.shares.items())
+    if pieces.complaints and good + len(pieces.complaints) >= appointed.t:
+        # Dealt rubbish or false complaints: no piece tells which, so persons decide. Who was silent changed nothing.
+        return Tried(None, "undecided", "undecided", *told, blames)
     silent = sorted({*range(1, len(appointed.trustees) + 1)} - {*lot.ceremony.released_by})
     withheld = tuple((f"trustee-{i}", "withheld") for i in silent)
     return Tried(None, "other", "shares-missing", *told, (*blames, *withheld))

@@ -217,6 +217,8 @@ class BidFile:
     def share_fits(self, number: int, share: bytes) -> bool:
         """Whether this is the share that the bidder's manifest promises to trustee `number`."""
         manifest = self.manifest
+        if not 1 <= number <= len(manifest.share_hash):
+            return False
         wanted = manifest.share_hash[number - 1]
         return share_hash(manifest.terms.profile, manifest.context, number, share) == wanted
 

@@ -73,6 +73,26 @@ def unlock(
     return Unlocked(key, tuple(blames))
 
 
+def half_fits(bid: BidFile, shares: Mapping[int, bytes], half: bytes) -> bool | None:
+    """Whether a half gives the key to which the payload commits; None while too few shares are there to say.
+
+    In mode "or" the half alone says it. Of shares that disagree nothing follows for the half.
+    """
+    terms, context = bid.manifest.terms, bid.manifest.context
+    if len(half) != HALF:
+        return False
+    if terms.mode == "or":
+        return bid.key_fits(payload_key(terms.profile, terms.mode, context, half=half, room=half))
+    good = {i: one for i, one in shares.items() if bid.share_fits(i, one)}
+    if len(good) < terms.t:
+        return None
+    try:
+        room = combine(good, t=terms.t)
+    except ShareFault:
+        return None
+    return bid.key_fits(payload_key(terms.profile, terms.mode, context, half=half, room=room))
+
+
 def _either(bid: BidFile, room: bytes | None, half: bytes | None, blames: list[Blame]) -> Unlocked:
     """Mode "or": whatever is given must lead to the one committed key, before anything is shown."""
     terms = bid.manifest.terms
@@ -90,7 +110,7 @@ def _complaints(
 ) -> tuple[Blame, ...]:
     terms, context = bid.manifest.terms, bid.manifest.context
     found = []
-    for i in sorted(complaints):
+    for i in sorted(i for i in complaints if 1 <= i <= len(publics)):
         if room is None:
             found.append(Blame(f"trustee-{i}", "undecided"))
             continue

@@ -49,7 +49,7 @@ ROLES = {
     "system": "本机",
 }
 OUTCOMES = {"confirmed": "复核：行为当时未吊销", "was-revoked": "复核：行为之前已吊销，须由人员处理"}
-FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "": NONE}
+FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "undecided": "原因待认定", "": NONE}
 PHASES = {
     "sealed": "密封",
     "releasing": "等待保管人释放份额",
@@ -78,6 +78,7 @@ BLAMES = {
     "wrong-half": "投标人解密的密钥与投标文件不符",
     "two-keys": "两种开启方式得到两个密钥，投标文件无效",
     "undecided": "声称份额不能用，现有份额不足以判断",
+    "half-misfit": "在案的解密打不开投标文件，本应拒收",
     "withheld": "没有在规定时间内释放份额",
     "half-missing": "没有在规定时间内解密",
     "stored-file-damaged": "本机保存的文件已损坏",
@@ -93,8 +94,9 @@ CEREMONY_FILES = {
     "not-a-trustee": "密钥不属于本标段的保管人",
     "not-in-the-set": "这份投标文件不在本次解密的集合里",
     "not-readable": "文件不是为本次解密仪式生成的",
+    "half-does-not-fit": "这份解密打不开该投标文件，未收下；先前收下的仍然有效",
 }
-EFFECTS = {"revoked": "视为撤销投标文件", "withdrawn": "视为撤回投标文件"}
+EFFECTS = {"revoked": "视为撤销投标文件", "withdrawn": "视为撤回投标文件", "undecided": "撤销或者撤回待认定"}
 BOND_VERDICTS = {
     "ok": "符合",
     "missing": "未递交",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from node.domain import ceremony, draw, drawing
-from node.domain.ceremony import EscrowOpened, NonceCommitted, NonceRevealed, ShareReleased
+from node.domain.ceremony import DrawVoided, EscrowOpened, NonceCommitted, NonceRevealed, ShareReleased
 from node.domain.draw import Reached, Standing
 from node.domain.draw_proof import OptionProof, ProofParty, drawn_of, judge, judge_options
 from node.domain.drawn import (
@@ -121,6 +121,8 @@ class Replay:
                 return _freeze_fault(stream, state, event)
             case _ if state.frozen is None or state.voided:
                 return OUT_OF_TURN
+            case DrawVoided(why=why, party=party) if why != "cancelled":
+                return "" if any(one.name == party for one in state.ceremony.parties) else "parties-differ"
             case NonceCommitted() | NonceRevealed() | ShareReleased() | EscrowOpened():
                 return _ceremony_fault(state, event)
             case OptionDrawn(seed=seed, nonces=nonces, drawn=drawn):

@@ -35,7 +35,8 @@ class OpeningStarted:
 class OpenBid:
     """The outcome of opening one bid's seal. `content` None: it could not be opened, then fault and reason say why.
 
-    fault: bidder (deemed 撤销, bond may be kept) | platform | other (deemed 撤回, bond refunded), 20号令 31.
+    fault: bidder (deemed 撤销, bond may be kept) | platform | other (deemed 撤回, bond refunded), 20号令 31 | undecided (trustees
+    complain of their shares and too few are left to say who is right: persons decide).
     """
 
     ref: str
@@ -64,7 +65,7 @@ class BidDecryptionFailed:
     ref: str
     fault: str
     reason: str
-    effect: str  # revoked 视为撤销 | withdrawn 视为撤回
+    effect: str  # revoked 视为撤销 | withdrawn 视为撤回 | undecided: persons decide which
     bond: BondFacts
 
 
@@ -143,7 +144,7 @@ class OpeningState:
         return next((bid.bond for bid in tried if bid.ref == ref), None)
 
 
-FAULTS = {"bidder": "revoked", "platform": "withdrawn", "other": "withdrawn"}
+FAULTS = {"bidder": "revoked", "platform": "withdrawn", "other": "withdrawn", "undecided": "undecided"}
 _AT_DEADLINE = "opening-at-deadline"
 _MOST_ATTENDEES = 200
 

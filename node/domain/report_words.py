@@ -35,7 +35,7 @@ GROUNDS = {
     "zbt51-6": "（六）投标文件没有对招标文件的实质性要求和条件作出响应",
     "zbt51-7": "（七）投标人有串通投标、弄虚作假、行贿等违法行为",
 }
-FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因"}
+FAULTS = {"bidder": "投标人原因", "platform": "平台原因", "other": "其他原因", "undecided": "原因待认定"}
 # Why a seal did not open: codes of the envelope and of the room.
 UNREADABLE = {
     "corrupt": "文件损坏",
@@ -43,8 +43,9 @@ UNREADABLE = {
     "wrong-context": "文件不属于本标段、本次招标或者本投标人",
     "no-room-key": "开标室私钥不可用",
     "stored-file-damaged": "所存文件已损坏",
+    "undecided": "保管人声称份额不能用，现有份额不足以判断",
 }
-EFFECTS = {"revoked": "视为撤销其投标文件", "withdrawn": "视为撤回其投标文件"}
+EFFECTS = {"revoked": "视为撤销其投标文件", "withdrawn": "视为撤回其投标文件", "undecided": "撤销或者撤回待认定"}
 BOND_FORMS = {
     "transfer": "转账",
     "cheque": "支票",

@@ -158,18 +158,34 @@ def set_digest(lot_code: str, round_no: int, bids: tuple[SetBid, ...]) -> bytes:
     return sha256("\n".join(("erhai-bid-set-v1", f"{lot_code} {round_no}", *sorted(lines), "")).encode()).digest()
 
 
-def released(lot: "LotState") -> bool:
-    """Whether enough trustees have released."""
-    terms = lot.terms.appointed
-    return terms is not None and len(lot.ceremony.released) >= terms.t
+def _usable_at_ms(lot: "LotState", ref: str) -> tuple[int, ...]:
+    """Return when the releases came whose share of this bid is neither wrong nor complained of; one a trustee."""
+    came: dict[int, int] = {}
+    for one, at_ms in zip(lot.ceremony.released, lot.ceremony.released_at_ms, strict=True):
+        if ref not in one.wrong and ref not in one.complaints:
+            came.setdefault(one.trustee, at_ms)
+    return tuple(came.values())
 
 
-def half_until_ms(lot: "LotState", profile: Profile) -> int:
-    """Return when the bidders' time to decrypt ends: counted from the release that made them enough; 0 before it."""
+def released(lot: "LotState", ref: str = "") -> bool:
+    """Whether enough usable shares of this bid are here; without a ref: of any bid whose seal is not tried yet."""
     terms = lot.terms.appointed
-    if terms is None or not released(lot):
+    if terms is None:
+        return False
+    refs = (ref,) if ref else (one for one in lot.opening.refs if one not in tried(lot))
+    return any(len(_usable_at_ms(lot, one)) >= terms.t for one in refs)
+
+
+def half_until_ms(lot: "LotState", profile: Profile, ref: str = "") -> int:
+    """Return when a bidder's time to decrypt ends: counted from the release that made its shares enough; 0 before it.
+
+    Without a ref: the time of the next bid to open.
+    """
+    terms = lot.terms.appointed
+    came = _usable_at_ms(lot, ref or lot.opening.next_to_open)
+    if terms is None or len(came) < terms.t:
         return 0
-    return lot.ceremony.released_at_ms[terms.t - 1] + profile.number("bidder-decryption-minutes") * MINUTE_MS
+    return came[terms.t - 1] + profile.number("bidder-decryption-minutes") * MINUTE_MS
 
 
 def release_until_ms(lot: "LotState", profile: Profile) -> int:
@@ -206,12 +222,12 @@ def require_ready(lot: "LotState", ref: str, asked: Asked) -> None:
     if lot.ceremony.begun is None:
         raise Refused("no-ceremony", rule="ceremony-first", cites=("20号令 31",))
     has_half = lot.ceremony.half_of(ref) is not None
-    if terms.mode == "or" and (has_half or released(lot)):
+    if terms.mode == "or" and (has_half or released(lot, ref)):
         return
-    if not released(lot):
+    if not released(lot, ref):
         _passed("shares-may-come", release_until_ms(lot, profile), profile, "trustee-release-minutes", asked)
     elif not has_half:
-        _passed("half-may-come", half_until_ms(lot, profile), profile, "bidder-decryption-minutes", asked)
+        _passed("half-may-come", half_until_ms(lot, profile, ref), profile, "bidder-decryption-minutes", asked)
 
 
 def _passed(code: str, until_ms: int, profile: Profile, rule_id: str, asked: Asked) -> None:
@@ -317,10 +333,11 @@ def _half(lot: "LotState", command: GiveHalf, asked: Asked) -> tuple[HalfGiven]:
     if command.ref not in lot.opening.refs:
         raise Refused("unknown-bid", rule="opened-bids-were-received", value=command.ref)
     terms = lot.terms.appointed
-    if terms is not None and terms.mode == "and" and not released(lot):
-        raise Refused("half-early", rule="released-first", value=str(len(lot.ceremony.released)), limit=str(terms.t))
+    if terms is not None and terms.mode == "and" and not released(lot, command.ref):
+        usable = len(_usable_at_ms(lot, command.ref))
+        raise Refused("half-early", rule="released-first", value=str(usable), limit=str(terms.t))
     profile = asked.profile(lot.profile_id)
-    until_ms = half_until_ms(lot, profile)
+    until_ms = half_until_ms(lot, profile, command.ref)
     rule = profile.rule("bidder-decryption-minutes")
     if until_ms and asked.at_ms >= until_ms:
         raise Refused(

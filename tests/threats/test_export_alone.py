@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from node import export
 from node.cli_log import cli_log
-from node.domain import bidding, opening, unsealing, wire
+from node.domain import bidding, custody, opening, trustees, unsealing, wire
 from node.node import Node
 from node.profiles_loader import load_profiles
 from node.replay import Replayed, memory_files, replay
@@ -32,6 +32,7 @@ from tests.pages.room import BIDS, LOT, OPERATOR
 from tests.shell.test_bid_tools import Bench
 from web.demo import cast
 
+D32 = bytes(range(32))
 ROLES = ("witness", "tenderer", "prefecture")
 
 
@@ -215,6 +216,33 @@ def dropped(event: Any) -> Any:
     return replace(event, refs=event.refs[:2]) if isinstance(event, opening.OpeningStarted) else event
 
 
+def said_lost(event: Any) -> Any:
+    if not isinstance(event, opening.BidOpened):
+        return event
+    return _failed(event, "platform", "stored-file-damaged", "withdrawn")
+
+
+def false_half(event: Any) -> Any:
+    """The platform puts a half into the bidders' mouths and says that it was wrong."""
+    if isinstance(event, unsealing.SealBroken):
+        return replace(event, half=bytes(range(32)))
+    return _failed(event, "bidder", "wrong-half", "revoked") if isinstance(event, opening.BidOpened) else event
+
+
+def no_trustees(event: Any) -> Any:
+    return None if isinstance(event, trustees.TrusteesAppointed) else event
+
+
+def share_of_nobody(event: Any) -> Any:
+    return replace(event, shares=(*event.shares, (99, D32))) if isinstance(event, unsealing.SealBroken) else event
+
+
+def release_of_nobody(event: Any) -> Any:
+    if not isinstance(event, unsealing.SharesReleased):
+        return event
+    return replace(event, trustee=99, complaints=event.complaints or ("P-ZZZZ99",))
+
+
 CHANGED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("a price on record that the bid does not hold", another_price, "content-differs"),
     ("a bid that opens, said to have failed", suppressed, "opens-on-record"),
@@ -227,6 +255,11 @@ CHANGED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("a set's digest that is not of its bids", other_set, "set-differs"),
     ("a sound bid left out of the set as damaged", left_out, "left-out-of-the-set"),
     ("a bid that was received and is not opened", dropped, "bid-dropped"),
+    ("a bid that opens, said to be lost", said_lost, "opens-on-record"),
+    ("a half that is none, put into a bidder's mouth", false_half, "fault-differs"),
+    ("a ceremony without anybody appointed", no_trustees, "entry-malformed"),
+    ("a share of nobody", share_of_nobody, "wrong-share-list-differs"),
+    ("a release of nobody", release_of_nobody, "release-forged"),
 ]
 
 
@@ -260,6 +293,46 @@ def test_hours_that_cannot_be_are_named(whole: Whole, tmp_path: Path, kind: type
 def test_a_clock_ahead_of_the_witnesss_is_named(whole: Whole, tmp_path: Path) -> None:
     assert problems(whole.export.replayed(tmp_path, cast.ms("2026-03-25 10:02"))) == set()
     assert problems(whole.export.replayed(tmp_path, cast.ms("2026-03-24 10:02"))) == {"clock-ahead"}
+
+
+def timed(whole: Whole, *shifts: tuple[int, str]) -> Export:
+    """The honest export with entries after it, of a stream that is not judged, each so many ms after the last."""
+    last = decode(whole.export.bodies[-1])
+    more = [
+        codec.encode(replace(last, at_ms=last.at_ms + by_ms, clock_quality=quality, stream="room/x", events=()))
+        for by_ms, quality in shifts
+    ]
+    return replace(whole.export, bodies=[*whole.export.bodies, *more])
+
+
+def test_a_clock_that_calls_itself_doubtful_accuses_nobody_and_neither_does_its_correction(
+    whole: Whole, tmp_path: Path
+) -> None:
+    witnessed_ms = decode(whole.export.bodies[-1]).at_ms + 1000
+    doubtful = timed(whole, (300_000, "doubtful"), (0, "synchronised"))
+    assert doubtful.replayed(tmp_path, witnessed_ms).findings == ()
+    sure = timed(whole, (300_000, "synchronised"), (0, "synchronised"))
+    assert problems(sure.replayed(tmp_path, witnessed_ms)) == {"clock-ahead", "clock-backwards"}
+
+
+def test_a_lot_that_came_back_from_another_log_is_partly_elsewhere_and_nobody_is_accused_of_it(
+    whole: Whole, tmp_path: Path
+) -> None:
+    """One bid was received while the lot was in the neighbour's log."""
+    bodies, taken = [], False
+    for body in whole.export.bodies:
+        entry = decode(body)
+        events = [wire.decode(*event) for event in entry.events]
+        if not taken and any(isinstance(event, bidding.BidReceived) for event in events):
+            taken = True
+            moved = (custody.Moved(entry.stream, 2, "neighbour", 4, D32),)
+            event = custody.CustodyTaken("handed-over", "b", "a", moved, 5, 5, "", "修好", "operator:O-2")
+            bodies.append(codec.encode(replace(entry, events=(wire.encode(event),))))
+        else:
+            bodies.append(body)
+    found = replace(whole.export, bodies=bodies).replayed(tmp_path)
+    assert (found.findings, found.bids) == ((), 0)
+    assert found.unchecked == (f"lot/{LOT}: partly in another log",)
 
 
 def test_a_bid_that_is_slipped_in_after_the_opening_is_named(whole: Whole, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from node.signatures import Agreed, Signature, rehearsing, signed_with
 from node.witness import NotWitnessed
 from sync import jcs
 from sync.acts import act_text
-from web.forms import Field, typed
+from web.forms import Field, rows_of, typed
 from web.keys import NODE, SIGNING
 from web.security import signed_in
 from web.signing import Matter, NotSigned, ask_at_seat
@@ -125,7 +125,7 @@ def _lines(one: Field, text: str) -> dict[str, str]:
         return {one.label: dict(one.choices).get(text, text)}
     if one.kind == "flag":
         return {one.label: "是"}
-    rows = [row.replace("\t", " ").strip() for row in text.replace("\r", "\n").split("\n") if row.strip()]
+    rows = [row.strip() for row in rows_of(text)]
     if len(text) > _LONGEST or len(rows) > _LINES:
         digest = hashlib.sha256(text.encode()).hexdigest()
         return {one.label: f"共 {len(text)} 字，SHA-256 {digest}"}

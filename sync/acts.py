@@ -25,6 +25,7 @@ from sync.revocation_rule import Purpose, Verdict
 from sync.signers import ActSigner
 
 if TYPE_CHECKING:
+    from sync.forgotten import Forgotten
     from sync.person_certs import Judgement
 
 HEAD = "洱海签名 erhai-act-v1"
@@ -223,6 +224,7 @@ def verify_act(
     purpose: Purpose = Purpose.SIGN,
     crls: Iterable[bytes] = (),
     ocsp: Iterable[bytes] = (),
+    forgotten: Iterable["Forgotten"] = (),
     source: str = "",
 ) -> Signed:
     """Check a signature over these words at a moment. Raises ActRefused; GmFault where this machine has no SM2.
@@ -240,6 +242,7 @@ def verify_act(
             purpose=purpose,
             crls=crls,
             ocsp=ocsp,
+            forgotten=forgotten,
             source=source,
         )
     except CertRefused as refused:

@@ -40,6 +40,10 @@ class Draws:
         """Whether the log holds no beginning of a draw, or one that is judged no further."""
         return stream in self._told.unknown
 
+    def unseen(self, stream: str) -> str:
+        """Return what of a draw these entries do not show, in words; "" where they show all of it."""
+        return self._told.unseen.get(stream, "")
+
     def held_against(self, proof: Proof | OptionProof) -> Found | None:
         """Return what a proof says otherwise than the log; None where both say the same."""
         stream = draw_stream(proof.draw_id)

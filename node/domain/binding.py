@@ -55,6 +55,7 @@ BINDING: frozenset[type] = frozenset(
         ceremony.CommitNonce,
         drawn.FreezeExperts,
         drawn.CancelDraw,
+        drawn.RecordOutcome,
         incident.RelaxWitness,
         unsealing.GiveUpFile,
         *custody.COMMANDS,

@@ -1,5 +1,8 @@
 """What is signed and what is recorded have the same rows, and no sign that a person cannot see."""
 
+from base64 import b64encode
+from hashlib import sha256
+
 import pytest
 
 from sync.acts import act_text, readable
@@ -62,3 +65,13 @@ def test_names_with_rare_letters_and_ordinary_spaces_are_taken() -> None:
     for name in ("𠮷野", "㛃", "买买提·吐尔逊", "A B", "　全角", "ཀ་ཁ"):
         assert parse((Field("a", "甲"),), {"a": name})["a"] == name.strip()
         assert readable(act_text("试", {"甲": name}, bytes(32)))
+
+
+def test_the_words_of_an_appointment_name_each_trustee_with_key_and_certificate() -> None:
+    ders = [bytes([n]) * 1_500 for n in range(5)]
+    rows = [f"T-{n},单位{n},witness,{bytes([n] * 32).hex()},{b64encode(der).decode()}" for n, der in enumerate(ders)]
+    lines, about = filled((Field("trustees", "份额保管人", "area", longest=60_000),), {"trustees": "\n".join(rows)})
+    assert list(lines.values()) == [
+        f"T-{n},单位{n},witness,{bytes([n] * 32).hex()},SHA-256 {sha256(der).hexdigest()}" for n, der in enumerate(ders)
+    ]
+    assert about["trustees"] == sha256("\n".join(rows).encode()).hexdigest()

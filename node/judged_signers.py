@@ -54,7 +54,7 @@ def judge_signer(
     if RULE[found.standing, column] is Verdict.NO:
         raise _refused(act, subject, str(found.standing), str(column))
     data = personal.bind("signer", (act, subject, certificate.hex(), judgement_json(found)))
-    fact = Judged(subject, data.commitment, str(found.standing))
+    fact = Judged(subject, data.commitment, str(found.standing), found.holder.account_key)
     return (JudgedSigner(fact, data, (found.anchor.sha256, found.anchor.name)),)
 
 

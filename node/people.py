@@ -85,5 +85,8 @@ def load_people(path: Path | None) -> dict[str, Person]:
             raise PeopleFault(where, str(error)) from error
         if person.no in people:
             raise PeopleFault(f"{path}: person[{index}]", f"number {person.no} appears twice")
+        same = next((one.no for one in people.values() if person.holder and one.holder == person.holder), "")
+        if same:  # else one card would sign as both persons of an act for two
+            raise PeopleFault(where, f"accounts {same} and {person.no} have the same holder")
         people[person.no] = person
     return people

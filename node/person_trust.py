@@ -82,6 +82,7 @@ class PersonTrust:
             at_ms=at_ms,
             purpose=purpose,
             crls=self.shelf.all(),
+            forgotten=self.shelf.forgotten(),
             source=source,
         )
 
@@ -99,4 +100,13 @@ class PersonTrust:
 
     def verify(self, text: bytes, cms: bytes, *, at_ms: int, purpose: Purpose, source: str) -> Signed:
         """Check a signature by what lies here. Raises ActRefused, AnchorsRefused, OSError, GmFault."""
-        return verify_act(text, cms, self.anchors(), at_ms=at_ms, purpose=purpose, crls=self.shelf.all(), source=source)
+        return verify_act(
+            text,
+            cms,
+            self.anchors(),
+            at_ms=at_ms,
+            purpose=purpose,
+            crls=self.shelf.all(),
+            forgotten=self.shelf.forgotten(),
+            source=source,
+        )

@@ -135,6 +135,7 @@ class Rejudging:
             at_ms=at_ms,
             purpose=Purpose(str(then["purpose"])),
             crls=self._trust.shelf.all(),
+            forgotten=self._trust.shelf.forgotten(),
         )
         if outcome is Outcome.STILL_PENDING:
             return None

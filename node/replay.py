@@ -142,7 +142,10 @@ class Replay:
     def _take_draw(self, entry: Entry, events: tuple[Any, ...]) -> None:
         before = self._draws.begun_elsewhere(entry.stream)
         found = self._draws.tell(entry, events)
-        if self._draws.begun_elsewhere(entry.stream) and not (before or found):
+        unseen = self._draws.unseen(entry.stream)
+        if unseen:
+            self._unchecked.append(f"{entry.stream}: {unseen}")
+        elif self._draws.begun_elsewhere(entry.stream) and not (before or found):
             self._unchecked.append(f"{entry.stream}: begins in another log")
         self._say(entry, "", found)
 

@@ -46,6 +46,10 @@ class Draws:
             self._told.unknown.add(stream)
             self._told.draws.pop(stream, None)
 
+    def unseen(self, stream: str) -> str:
+        """Return what of a draw these entries do not show, in words; "" where they show all of it."""
+        return self._told.unseen.get(stream, "")
+
     def held_against(self, proof: Proof | OptionProof) -> Found | None:
         """Return what a proof says otherwise than the log; None where both say the same."""
         stream = draw_stream(proof.draw_id)

@@ -39,7 +39,7 @@ class Signature:
     def of(cls, who: str, text: bytes, cms: bytes, signed: "Signed") -> "Signature":
         """Bind a signature that was verified."""
         data = personal.bind(KIND, (text.decode(), cms.hex(), judgement_json(signed.state)))
-        return cls(SignedBy(who, str(signed.state.standing)), data)
+        return cls(SignedBy(who, str(signed.state.standing), signed.person), data)
 
 
 @dataclass(frozen=True, slots=True)

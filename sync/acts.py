@@ -7,7 +7,6 @@ are signed alike, over canonical JSON that names its own kind.
 
 import datetime as dt
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,10 +20,12 @@ from sync.anchors import Anchors
 from sync.certificate_form import CertRefused, read_certificate
 from sync.gm import sm3
 from sync.gm_asn1 import FamilyValidator
+from sync.plain_text import unseen
 from sync.revocation_rule import Purpose, Verdict
 from sync.signers import ActSigner
 
 if TYPE_CHECKING:
+    from sync.forgotten import Forgotten
     from sync.person_certs import Judgement
 
 HEAD = "洱海签名 erhai-act-v1"
@@ -37,7 +38,6 @@ _ACCEPTED = {
     "ed25519": ({"ed25519"}, {"sha512"}),
     "sm2": ({"sm3_sm2"}, {"sm3"}),
 }
-_LINE = re.compile(r"[^\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 
 
 @dataclass(eq=False, slots=True)
@@ -82,7 +82,7 @@ class Signed:
 def act_text(kind: str, lines: Mapping[str, str], digest: bytes, head: str = HEAD) -> bytes:
     """Return the words of an act: kind, named lines in their order, the digest of its object. Raises ValueError."""
     rows = [head, kind, *(f"{name}：{value}" for name, value in lines.items()), f"摘要 SHA-256：{digest.hex()}"]
-    if not all(_LINE.fullmatch(row) for row in rows) or len(digest) != 32:
+    if not all(row and not unseen(row) for row in rows) or len(digest) != 32:
         raise ValueError(kind)
     text = ("\n".join(rows) + "\n").encode()
     if len(text) > MAX_TEXT:
@@ -97,7 +97,7 @@ def readable(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     whole = len(text) <= MAX_TEXT and lines[0] in {HEAD, LOGIN_HEAD} and lines[-1] == "" and len(lines) >= 4
-    return whole and all(_LINE.fullmatch(line) for line in lines[:-1])
+    return whole and all(line and not unseen(line) for line in lines[:-1])
 
 
 def sign_act(text: bytes, signer: ActSigner, at: dt.datetime | None = None) -> bytes:
@@ -224,6 +224,7 @@ def verify_act(
     purpose: Purpose = Purpose.SIGN,
     crls: Iterable[bytes] = (),
     ocsp: Iterable[bytes] = (),
+    forgotten: Iterable["Forgotten"] = (),
     source: str = "",
 ) -> Signed:
     """Check a signature over these words at a moment. Raises ActRefused; GmFault where this machine has no SM2.
@@ -241,6 +242,7 @@ def verify_act(
             purpose=purpose,
             crls=crls,
             ocsp=ocsp,
+            forgotten=forgotten,
             source=source,
         )
     except CertRefused as refused:

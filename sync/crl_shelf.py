@@ -1,4 +1,6 @@
-"""The CRLs that lie here (吊销名单缓存): by link or by stick, one a vendor's issuer, and never an older one than is held."""
+"""The CRLs that lie here (吊销名单缓存): by link or by stick, one for each issuer and distribution point, and never an older
+one than is held. What a newer list forgets is kept beside them.
+"""
 
 import hashlib
 import os
@@ -9,14 +11,16 @@ from pathlib import Path
 from asn1crypto import crl
 from asn1crypto import x509 as asn1
 
+from sync import forgotten
 from sync.gm_asn1 import signed_by
 
 MOST_BYTES = 16 * 1024 * 1024
+_FORGOTTEN = "forgotten"
 
 
 @dataclass(eq=False)
 class ShelfRefused(Exception):
-    """A CRL is not taken. `why`: malformed, unknown-issuer, signature, goes-back, two-of-one-number, from-the-future."""
+    """A CRL is not taken. `why`: malformed, unknown-issuer, signature, delta, goes-back, two-of-one-number, from-the-future."""
 
     why: str
     detail: str = ""
@@ -29,7 +33,7 @@ class ShelfRefused(Exception):
 @dataclass(frozen=True, slots=True)
 class _Listed:
     der: bytes
-    issuer: str  # SHA-256 of its name and key id
+    issuer: str  # SHA-256 of its name, key id and distribution point (RFC 5280 5.2.5)
     number: int
     this_ms: int
 
@@ -45,6 +49,10 @@ class CrlShelf:
         """Return every list. Raises OSError."""
         return tuple(path.read_bytes() for path in sorted(self._folder.glob("*.crl")))
 
+    def forgotten(self) -> tuple[forgotten.Forgotten, ...]:
+        """Return the revocations that lists held here before told of, and those of today do not. Raises OSError."""
+        return forgotten.kept(self._folder / _FORGOTTEN)
+
     def take(self, der: bytes, issuers: Iterable[bytes], now_ms: int) -> bool:
         """Keep a newer list, checked against the issuers' certificates; False where it is the one held. Raises ShelfRefused."""
         offered, parsed = _read(der)
@@ -52,13 +60,15 @@ class CrlShelf:
         if not issued:
             raise ShelfRefused("unknown-issuer")
         body, algorithm = parsed["tbs_cert_list"].dump(), parsed["signature_algorithm"]
-        if not any(signed_by(body, parsed["signature"].native, algorithm, one.public_key) for one in issued):
+        signature = parsed["signature"].native
+        signer = next((one for one in issued if signed_by(body, signature, algorithm, one.public_key)), None)
+        if signer is None:
             raise ShelfRefused("signature")
         if offered.this_ms > now_ms + 24 * 3_600_000:
             raise ShelfRefused("from-the-future", str(offered.this_ms))
         path = self._folder / f"{offered.issuer}.crl"
         if path.exists():
-            held, _ = _read(path.read_bytes())
+            held, before = _read(path.read_bytes())
             if held.der == offered.der:
                 return False
             older = (offered.number, offered.this_ms) < (held.number, held.this_ms) or offered.this_ms < held.this_ms
@@ -66,6 +76,7 @@ class CrlShelf:
                 raise ShelfRefused("goes-back", f"number {offered.number} after {held.number}")
             if offered.number == held.number and offered.number:
                 raise ShelfRefused("two-of-one-number", str(offered.number))
+            forgotten.keep(self._folder / _FORGOTTEN, forgotten.issuer_id(signer), before, parsed)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = path.with_suffix(".new")
         with fresh.open("wb") as file:
@@ -85,8 +96,11 @@ def _read(der: bytes) -> tuple[_Listed, crl.CertificateList]:
         this = tbs["this_update"].native
         number = int(parsed.crl_number_value.native) if parsed.crl_number_value is not None else 0
         key_id = parsed.authority_key_identifier_value
-        named = parsed.issuer.dump() + (key_id.dump() if key_id is not None else b"")
-        _ = tbs["next_update"].native
+        point = parsed.issuing_distribution_point_value
+        named = parsed.issuer.dump() + b"".join(one.dump() for one in (key_id, point) if one is not None)
+        _ = tbs["next_update"].native, forgotten.revoked_in(parsed)
+        if parsed.delta_crl_indicator_value is not None:
+            raise ShelfRefused("delta")  # it names only what is new, and would stand for the whole
     except (ValueError, TypeError, KeyError) as error:
         raise ShelfRefused("malformed", type(error).__name__) from error
     return _Listed(der, hashlib.sha256(named).hexdigest(), number, int(this.timestamp() * 1_000)), parsed

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from asn1crypto import crl as asn1_crl
 from asn1crypto import ocsp as asn1_ocsp
+from asn1crypto import x509 as asn1_x509
 
 from sync.anchors import Anchor, Anchors, AnchorsRefused
 from sync.certificate_form import Certificate, CertRefused, read_certificate, require_usage
+from sync.forgotten import Forgotten, issuer_id
 from sync.person_identity import Identity, IdentityRefused, identity_of
 from sync.revocation_rule import (
     RULE,
@@ -67,6 +69,7 @@ def judge(
     purpose: Purpose,
     crls: Iterable[bytes] = (),
     ocsp: Iterable[bytes] = (),
+    forgotten: Iterable[Forgotten] = (),
     source: str = "",
 ) -> Judgement:
     """Judge a certificate for a purpose at a moment. Raises CertRefused for what never counts.
@@ -80,6 +83,7 @@ def judge(
         at_ms=at_ms,
         purpose=purpose,
         offered=(*_crls(crls), *_ocsps(ocsp)),
+        forgotten=tuple(forgotten),
         source=source,
     )
     anchor, leaf = path.anchor, path.leaf
@@ -113,9 +117,18 @@ def judge_again(
     purpose: Purpose,
     crls: Iterable[bytes] = (),
     ocsp: Iterable[bytes] = (),
+    forgotten: Iterable[Forgotten] = (),
 ) -> tuple[Outcome, tuple[Evidence | None, ...]]:
     """Return what data that is here now says of an act at `at_ms`, to be appended. Raises CertRefused."""
-    path = _path(certificate, chain, anchors, at_ms=at_ms, purpose=purpose, offered=(*_crls(crls), *_ocsps(ocsp)))
+    path = _path(
+        certificate,
+        chain,
+        anchors,
+        at_ms=at_ms,
+        purpose=purpose,
+        offered=(*_crls(crls), *_ocsps(ocsp)),
+        forgotten=tuple(forgotten),
+    )
     return rejudged(path.rows, at_ms), path.rows
 
 
@@ -127,6 +140,7 @@ def _path(
     at_ms: int,
     purpose: Purpose,
     offered: Sequence[Offered],
+    forgotten: Sequence[Forgotten],
     source: str = "",
 ) -> _Path:
     leaf = read_certificate(certificate, source)
@@ -152,10 +166,22 @@ def _path(
         raise CertRefused(why="unknown-issuer", serial=leaf.serial, rule="path ends at no anchor", source=source)
     _require_anchor(anchor, anchors, leaf, at_ms=at_ms, purpose=purpose, source=source)
     rows = tuple(
-        newest(row for row in (says(found, index, roots, one, between) for one in offered) if row is not None)
+        newest(
+            (
+                *(row for one in offered if (row := says(found, index, roots, one, between)) is not None),
+                *_forgotten(forgotten, path[index - 1], path[index].serial_number),
+            )
+        )
         for index in range(1, len(path))
     )
     return _Path(anchor, rows, leaf)
+
+
+def _forgotten(kept: Sequence[Forgotten], issuer: asn1_x509.Certificate, serial: int) -> list[Evidence]:
+    if not kept:
+        return []
+    own = issuer_id(issuer)
+    return [one.evidence for one in kept if (one.issuer, one.evidence.serial) == (own, serial)]
 
 
 def _require_anchor(

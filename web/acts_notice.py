@@ -18,7 +18,7 @@ from node.receipts import Receipt
 from sync.certificate_form import CertRefused, read_certificate
 from web import words
 from web.desk_act import REASON, TEXT, Act, before_opening, choices_of, digest, fixed, plain
-from web.forms import Field, FieldErrors
+from web.forms import Field, FieldErrors, rows_of
 
 
 def scheme_of(text: str) -> notice.Scheme:
@@ -59,8 +59,8 @@ def trustees_of(text: str) -> tuple[tuple[trustees.LotTrustee, bytes], ...]:
     Raises FieldErrors naming the line.
     """
     found = []
-    for number, line in enumerate((row for row in text.splitlines() if row.strip()), start=1):
-        parts = [part.strip() for part in line.replace("，", ",").replace("\t", ",").split(",")]
+    for number, line in enumerate(rows_of(text), start=1):
+        parts = [part.strip() for part in line.replace("，", ",").split(",")]
         try:
             person, body, role, key, cert = parts
             der = read_certificate(base64.b64decode(cert, validate=True), person).der

@@ -11,14 +11,14 @@ from node.node import Node
 from node.opening_desk import begin_ceremony
 from node.receipts import Receipt
 from web.desk_act import TEXT, Act, before_opening, fixed, no_fields, plain
-from web.forms import Field, FieldErrors
+from web.forms import Field, FieldErrors, rows_of
 
 
 def members_of(text: str, nodes: Sequence[str]) -> tuple[MemberIdentity, ...]:
     """Return the members that lines of text describe: 编号,类别,人员号,节点,席位,姓名,身份证号,电话,单位[,监督部门]."""
     members = []
-    for number, line in enumerate((row for row in text.splitlines() if row.strip()), start=1):
-        parts = [part.strip() for part in line.replace("，", ",").replace("\t", ",").split(",")]
+    for number, line in enumerate(rows_of(text), start=1):
+        parts = [part.strip() for part in line.replace("，", ",").split(",")]
         if len(parts) not in {9, 10} or not all(parts[:9]):
             raise FieldErrors(
                 {

@@ -35,7 +35,7 @@ async def pair(request: Request) -> Response:
         code = json.loads((await request.content.read(257))[:256]).get("code", "")
     except (ValueError, AttributeError):
         code = ""
-    found = signing.desk.pair(str(code)) if signing is not None else None
+    found = signing.desk.pair(str(code), request.remote or "") if signing is not None else None
     if found is None:
         return json_response({"error": "code"}, status=403)
     return json_response({"seat": found[0], "token": found[1]})
@@ -74,6 +74,8 @@ async def signed(request: Request) -> Response:
     act.stage = Stage.CHECKING
     try:
         act.leads = await act.finish(cms)
+        if act.leads:
+            act.stage = Stage.SIGNED
     except NotSigned as refused:
         act.stage, act.why = Stage.REFUSED, WHY[refused.why]
         return json_response({"error": refused.why}, status=422)
@@ -83,7 +85,9 @@ async def signed(request: Request) -> Response:
     except (NodeFault, StoreFault):
         act.stage, act.why = Stage.REFUSED, WHY["node"]
         return json_response({"error": "node"}, status=503)
+    finally:
+        if act.stage is Stage.CHECKING:  # an error that nobody foresaw goes on, and the person is not left to wait
+            act.stage, act.why = Stage.REFUSED, WHY["fault"]
     if not act.leads:
         return json_response({"waiting": "second"}, status=202)
-    act.stage = Stage.SIGNED
     return json_response({"receipt": act.leads.rpartition("/")[2]})

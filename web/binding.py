@@ -4,8 +4,10 @@ One way for every act. Where the node takes certificates, the rules first say wh
 person, and the second person of an act for two, sign its words; only then is it recorded. Elsewhere it is recorded at once.
 """
 
+import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +20,7 @@ from node.signatures import Agreed, Signature, rehearsing, signed_with
 from node.witness import NotWitnessed
 from sync import jcs
 from sync.acts import act_text
-from web.forms import Field, typed
+from web.forms import Field, rows_of, typed
 from web.keys import NODE, SIGNING
 from web.security import signed_in
 from web.signing import Matter, NotSigned, ask_at_seat
@@ -26,6 +28,7 @@ from web.words import ROLES
 
 _LONGEST = 4_000  # characters of one field that a person reads at the agent; longer ones are named by digest
 _LINES = 60
+_TOKEN = 200  # characters without a comma; a longer base64 is no word of a person
 
 
 async def _always() -> bool:
@@ -118,6 +121,18 @@ def filled(fields: Sequence[Field], data: Mapping[str, Any]) -> tuple[dict[str, 
     return lines, about
 
 
+def _row(row: str) -> str:
+    """Return a row as it is read: a certificate within it, which nobody can read, by its fingerprint."""
+    parts = []
+    for part in row.strip().split(","):
+        der = b""
+        if len(part.strip()) > _TOKEN:
+            with suppress(ValueError):
+                der = base64.b64decode(part.strip(), validate=True)
+        parts.append(f"SHA-256 {hashlib.sha256(der).hexdigest()}" if der else part)
+    return ",".join(parts)
+
+
 def _lines(one: Field, text: str) -> dict[str, str]:
     if not text:
         return {}
@@ -125,8 +140,8 @@ def _lines(one: Field, text: str) -> dict[str, str]:
         return {one.label: dict(one.choices).get(text, text)}
     if one.kind == "flag":
         return {one.label: "是"}
-    rows = [row.replace("\t", " ").strip() for row in text.replace("\r", "\n").split("\n") if row.strip()]
-    if len(text) > _LONGEST or len(rows) > _LINES:
+    rows = [_row(row) for row in rows_of(text)]
+    if sum(map(len, rows)) > _LONGEST or len(rows) > _LINES:
         digest = hashlib.sha256(text.encode()).hexdigest()
         return {one.label: f"共 {len(text)} 字，SHA-256 {digest}"}
     if len(rows) == 1:

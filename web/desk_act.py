@@ -16,7 +16,7 @@ from node.domain.streams import lot_stream
 from node.domain.values import Actor, Role
 from node.node import Node
 from node.receipts import Receipt
-from web.forms import Field
+from web.forms import Field, rows_of
 
 Submit = Callable[[Node, LotState, dict[str, Any], bytes, Actor], Awaitable[Receipt]]
 
@@ -90,9 +90,8 @@ def before_opening(lot: LotState) -> bool:
 def pairs_of(text: str) -> tuple[tuple[str, str], ...]:
     """Return what lines of "number, words" say."""
     pairs = []
-    for line in text.splitlines():
-        if line.strip():
-            # Only the first comma parts: the words that follow go into the record as they were typed.
-            ref, *ground = re.split(r"[,，]", line, maxsplit=1)
-            pairs.append((ref.strip(), "".join(ground).strip()))
+    for line in rows_of(text):
+        # Only the first comma parts: the words that follow go into the record as they were typed.
+        ref, *ground = re.split(r"[,，]", line, maxsplit=1)
+        pairs.append((ref.strip(), "".join(ground).strip()))
     return tuple(pairs)

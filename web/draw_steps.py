@@ -14,7 +14,7 @@ from node.drawing import Drawings, Seat
 from node.node import Node
 from node.receipts import Receipt
 from web.acts_opening import members_of, venue_nodes
-from web.forms import Field, FieldErrors
+from web.forms import Field, FieldErrors, rows_of
 from web.second import SECOND
 
 PARTIES = {"CENTER": "交易中心", "SUPERVISOR": "行政监督", "TENDERER": "招标人", "WITNESS": "见证"}
@@ -145,7 +145,7 @@ async def _replace(g: Given) -> Receipt:
 
 def _seats_of(text: str, field: str, nodes: tuple[str, ...]) -> tuple[Seat, ...]:
     seats = []
-    for number, line in enumerate((row for row in text.splitlines() if row.strip()), 1):
+    for number, line in enumerate(rows_of(text), 1):
         parts = [part.strip() for part in line.replace("，", ",").split(",")]
         if len(parts) != 3 or not all(parts):
             raise FieldErrors({field: f"第 {number} 行须有三项，用逗号分开：成员编号、节点、席位"})

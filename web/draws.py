@@ -24,7 +24,7 @@ from web.acts_opening import venue_nodes
 from web.binding import Binding, conclude, filled, foot_of
 from web.desk import desk_only, lot_of, revision, stale
 from web.draw_steps import OUTCOMES, PARTIES, STEPS, Given, Step, party_of
-from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of
+from web.forms import Field, FieldErrors, FormState, command_id_of, parse, revision_of, rows_of
 from web.keys import DRAWINGS, NODE
 from web.render import new_command_id, page
 from web.second import asked_here, confirm, role_and_no, second_person
@@ -93,7 +93,7 @@ async def of_lot(request: Request) -> Response:
 
 def _rows(text: str, field: str, least: int, most: int) -> list[list[str]]:
     found = []
-    for number, line in enumerate((row for row in text.splitlines() if row.strip()), 1):
+    for number, line in enumerate(rows_of(text), 1):
         parts = [part.strip() for part in line.replace("，", ",").split(",")]
         if not least <= len(parts) <= most:
             raise FieldErrors({field: f"第 {number} 行须有 {least} 到 {most} 项，用逗号分开"})

@@ -7,21 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from node.domain.calendar import CHINA
+from sync.plain_text import unseen
 
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 _YUAN = re.compile(r"[0-9]{1,13}(\.[0-9]{1,2})?", re.ASCII)
 _MARK = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _COMMAND_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_BAD = {
-    *map(chr, range(32)),
-    "\x7f",
-    *map(chr, range(0x200B, 0x2010)),
-    *map(chr, range(0x202A, 0x202F)),
-    "\ufeff",
-    "\ufffd",
-}
-_LINES = {"\n", "\r", "\t"}
+_AREAS = {"area", "words"}  # of several rows, parted by "\n" alone
+_LOST = "\ufffd"  # where some decoder gave up
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +100,22 @@ def parse(fields: Sequence[Field], data: Mapping[str, Any]) -> dict[str, Any]:
             errors[one.name] = f"“{one.label}”不能是文件"
             continue
         try:
-            values[one.name] = _value(one, raw.strip() if one.kind != "area" else raw.replace("\r\n", "\n"))
+            values[one.name] = _value(one, _as_typed(one, raw))
         except ValueError as error:
             errors[one.name] = str(error)
     if errors:
         raise FieldErrors(errors)
     return values
+
+
+def rows_of(text: str) -> list[str]:
+    """Return the rows of a field of several rows that are not blank: one parting for what is shown and what is recorded."""
+    return [row for row in text.replace("\r\n", "\n").split("\n") if row.strip()]
+
+
+def _as_typed(one: Field, raw: str) -> str:
+    text = raw.replace("\r\n", "\n") if one.kind in _AREAS else raw
+    return text if one.kind == "area" else text.strip()
 
 
 def _value(one: Field, text: str) -> Any:
@@ -125,8 +129,7 @@ def _value(one: Field, text: str) -> Any:
         return {"whole": 0, "yuan": 0, "time": 0, "digest": b"", "words": ()}.get(one.kind, "")
     if len(text) > one.longest:
         raise ValueError(f"“{one.label}”最多 {one.longest} 个字，现有 {len(text)} 个字")
-    bad = _BAD - (_LINES if one.kind in {"area", "words"} else set())
-    if any(sign in bad for sign in text):
+    if _LOST in text or unseen(text.replace("\n", "") if one.kind in _AREAS else text):
         raise ValueError(f"“{one.label}”含有看不见的控制字符，请删除后重新填写")
     match one.kind:
         case "whole":

@@ -12,7 +12,10 @@ from node.people import Person
 
 CODE_S = 600  # how long a pairing code lives
 ACT_S = 900  # how long an act waits
-_TRIES = 5  # wrong codes in a minute, from anywhere, after which all open codes are void
+_TRIES = (
+    5  # wrong codes of one address in a minute, after which none is taken from there; other addresses notice nothing
+)
+_TRY_WINDOW_S = 60
 
 
 class Stage(StrEnum):
@@ -61,7 +64,7 @@ class SeatDesk:
         self._codes: dict[str, tuple[str, float]] = {}  # seat -> code, made at
         self._tokens: dict[str, bytes] = {}  # seat -> SHA-256 of the agent's token
         self._acts: dict[str, PendingAct] = {}
-        self._wrong: list[float] = []
+        self._wrong: dict[str, list[float]] = {}  # address -> when wrong codes came
 
     def code_for(self, seat: str) -> str:
         """Return a fresh one-time code of a seat; an older one is void."""
@@ -78,9 +81,13 @@ class SeatDesk:
         """Whether an agent belongs to a seat."""
         return seat in self._tokens
 
-    def pair(self, code: str) -> tuple[str, str] | None:
-        """Return seat and token for a code, once; None for a wrong one. Five wrong ones in a minute void every code."""
+    def pair(self, code: str, address: str = "") -> tuple[str, str] | None:
+        """Return seat and token for a code, once; None for a wrong one, and for any after five wrong ones in a minute."""
         now = self._clock_s()
+        recent = {one: [at for at in times if now - at < _TRY_WINDOW_S] for one, times in self._wrong.items()}
+        self._wrong = {one: times for one, times in recent.items() if times}
+        if len(self._wrong.get(address, ())) >= _TRIES:
+            return None
         for seat, (wanted, at) in list(self._codes.items()):
             if now - at > CODE_S:
                 del self._codes[seat]
@@ -89,9 +96,7 @@ class SeatDesk:
                 token = secrets.token_urlsafe(32)
                 self._tokens[seat] = hashlib.sha256(token.encode()).digest()
                 return seat, token
-        self._wrong = [at for at in self._wrong if now - at < 60] + [now]
-        if len(self._wrong) >= _TRIES:
-            self._codes.clear()
+        self._wrong.setdefault(address, []).append(now)
         return None
 
     def seat_of(self, token: str) -> str | None:

@@ -50,6 +50,8 @@ def confirm(request: Request, values: dict[str, Any], names: tuple[str, str], ro
         named = node.people.get(number)
         if named is None or named.role not in roles or not named.holder:
             raise FieldErrors({number_field: "没有可以在此签名的这位人员：须在规定的角色中，账户已登记证书"})
+        if named.holder == signed_in(request).person.holder:
+            raise FieldErrors({number_field: "这位人员的账户登记的是您本人的证书，须由另一人签名"})
         return named
     pin = values[pin_field]
     if not sessions.may_try(number, place):

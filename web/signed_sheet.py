@@ -16,6 +16,7 @@ from node.views.sheet import sheet_table
 from web.binding import Binding, conclude
 from web.desk import stale
 from web.expert_seat import Seat, made_here
+from web.forms import rows_of
 from web.render import page
 
 SIGN_SHEET, SIGN_REPORT = "评标专家评分表签字", "评标报告签署"
@@ -57,7 +58,7 @@ async def sign_report_word(
 ) -> Response:
     """评标报告签署: the member's word on the report of this digest; a dissent goes along as it was written."""
     lines = {"意见": word}
-    for number, row in enumerate((row.strip() for row in command.text.splitlines() if row.strip()), 1):
+    for number, row in enumerate(map(str.strip, rows_of(command.text)), 1):
         lines[f"不同意见 {number}"] = row
     back = f"{seat.place.url}/done"
     return await _conclude(request, seat, data, command, _Words(SIGN_REPORT, lines, command.report_sha256, back))

@@ -42,11 +42,13 @@ WHY = {
     "certificate": "签名证书不被接受",
     "not-now": "签名证书已吊销，或其吊销状态目前无法确认",
     "other-person": "签名证书不是该人员的证书",
+    "one-card": "两人的签名出自同一人的证书，须由另一人用本人的证书签名",
     "no-holder": "该人员的账户没有登记证书",
     "second-busy": "第二人正有其他事项待签，请稍后重新提交",
     "anchors": "本机的信任锚清单不可用",
     "declined": "签名人在签名器上选择了不签",
     "machine": "本机不支持该证书的算法",
+    "fault": "本机办理时出现意外错误，没有确认写入记录；请先返回查看，未写入的再重新提交",
     "node": "本机暂时不能写入记录，请稍后重新签名",
     "rule": "",
 }
@@ -117,11 +119,15 @@ def ask_at_seat(request: Request, matter: Matter) -> Response:
 
     def ask_second(own: Signature, other: Person, text: bytes) -> None:
         place = station_of(other)
+        if other.holder == own.by.holder:
+            raise NotSigned("one-card")
         if desk.waiting(place) is not None:
             raise NotSigned("second-busy")
 
         async def finish(cms: bytes) -> str:
             theirs, _verdict = await signing.check(node, other, text, cms, Purpose.SIGN)
+            if theirs.by.holder == own.by.holder:  # the accounts may have changed meanwhile
+                raise NotSigned("one-card")
             act.leads = await matter.record((own, theirs))
             act.stage = Stage.SIGNED
             return act.leads

@@ -4,7 +4,7 @@ The signature goes beside the events, in the entry's evidence, so no event knows
 certificates of both; an act under a list of revocations that has run out needs a second person (four states, offline).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.domain import (
     award,
@@ -56,6 +56,7 @@ BINDING: frozenset[type] = frozenset(
         ceremony.CommitNonce,
         drawn.FreezeExperts,
         drawn.CancelDraw,
+        drawn.RecordOutcome,
         incident.RelaxWitness,
         epoch.NoteBranch,
         unsealing.GiveUpFile,
@@ -72,6 +73,9 @@ class SignedBy:
 
     who: str
     standing: str
+    holder: str = field(
+        default="", repr=False, compare=False
+    )  # account key; known while it is signed, never in the log
 
 
 def second_of(command: object) -> str:
@@ -91,5 +95,9 @@ def require_signed(command: object, actor: Actor, signers: tuple[SignedBy, ...])
     for who, standing in by.items():
         if standing not in {FRESH, GRACE}:
             raise Refused("standing-open", rule="four-states-offline", value=standing, facts=(("who", who),))
+    holders = {one.holder: one.who for one in signers if one.holder}
+    shared = next((one.who for one in signers if one.holder and holders[one.holder] != one.who), "")
+    if shared:
+        raise Refused("one-card-for-two", rule="two-persons-sign", value=shared, cites=("DQ 5", "DQ 8"))
     if GRACE in by.values() and len(by) < 2:
         raise Refused("grace-needs-second", rule="four-states-offline", value=own, limit="2")

@@ -28,10 +28,11 @@ from node.domain.drawn import (
 from node.domain.evaluation import RankingComputed, UsedDraw
 from node.domain.panel import CommitteeFormed, MemberReplaced
 from node.domain.refused import Refused
-from node.domain.values import Recorded
+from node.domain.values import Recorded, Role
 from node.domain.wire import Unrecognised
 
-OUT_OF_TURN = "out-of-turn"
+OUT_OF_TURN, UNFOUNDED = "out-of-turn", "void-unfounded"
+CANCELLED, REUSED = "cancelled", "commit-reused"
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class Replay:
     answers: dict[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     first: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     panels: dict[str, str] = field(default_factory=dict)
+    unseen: dict[str, str] = field(default_factory=dict)  # draws of which something is not shown: what
     unknown: set[str] = field(default_factory=set)  # streams with a step that this version does not know: not judged on
 
     def tell(self, stream: str, event: object, recorded: Recorded) -> str:
@@ -57,7 +59,7 @@ class Replay:
         if kind == "lot":
             return self._tell_lot(rest, event)
         before = self.draws.get(stream, DrawState())
-        found = self._fault(stream, before, event)
+        found = self._fault(stream, before, event, recorded)
         if found:
             return found
         after = drawing.evolve(before, event, recorded)
@@ -71,9 +73,16 @@ class Replay:
                 proof = proof_of(after, stream)
                 problem = judge_options(proof) if isinstance(proof, OptionProof) else judge(proof)
                 return problem.code if problem else ""
+            case DrawVoided() if not self._shown(event):
+                self.unknown.add(stream)
+                self.unseen[stream] = f"why it is void ({event.why}) is not in these entries"
             case _:
                 pass
         return ""
+
+    def _shown(self, event: DrawVoided) -> bool:
+        """Whether the entries show why the draw ended: shares are sealed to the room, another log's commits are not here."""
+        return event.why != ceremony.ESCROW_FALSE and (event.why != REUSED or f"draw/{event.reason}" in self.draws)
 
     def _tell_lot(self, lot_code: str, event: object) -> str:
         match event:
@@ -115,14 +124,14 @@ class Replay:
         state = self.draws.get(stream)
         return "" if state is None or (state.drawn and proof_of(state, stream) == told) else "drawn-differs"
 
-    def _fault(self, stream: str, state: DrawState, event: object) -> str:
+    def _fault(self, stream: str, state: DrawState, event: object, recorded: Recorded) -> str:
         match event:
             case ExpertsFrozen() | OptionsFrozen():
-                return _freeze_fault(stream, state, event)
+                return _freeze_fault(stream, state, event) or self._early_fault(stream, event)
             case _ if state.frozen is None or state.voided:
                 return OUT_OF_TURN
-            case DrawVoided(why=why, party=party) if why != "cancelled":
-                return "" if any(one.name == party for one in state.ceremony.parties) else "parties-differ"
+            case DrawVoided():
+                return self._void_fault(state, event, recorded)
             case NonceCommitted() | NonceRevealed() | ShareReleased() | EscrowOpened():
                 return _ceremony_fault(state, event)
             case OptionDrawn(seed=seed, nonces=nonces, drawn=drawn):
@@ -142,6 +151,46 @@ class Replay:
                 return self._published_fault(stream, state, event)
             case _:
                 return ""
+
+    def _early_fault(self, stream: str, event: ExpertsFrozen | OptionsFrozen) -> str:
+        """A next draw needs the end of each before it; one that this log does not tell of leaves this one unchecked."""
+        experts = isinstance(event, ExpertsFrozen)
+        lot_code = event.request.lot_code if isinstance(event, ExpertsFrozen) else event.lot_code
+        kind = EXPERTS if isinstance(event, ExpertsFrozen) else event.kind
+        for number in range(1, event.number):
+            name = f"draw/{draw_id(lot_code, event.round_no, kind, number)}"
+            before = self.draws.get(name)
+            if before is None or name in self.unknown:
+                self.unseen.setdefault(stream, f"the end of {name} is not in these entries")
+            elif (experts or getattr(before.frozen, "name", "") == getattr(event, "name", "")) and not before.over:
+                return "draw-not-over"
+        return ""
+
+    def _void_fault(self, state: DrawState, event: DrawVoided, recorded: Recorded) -> str:
+        """A draw ends for what the entries show, by whom it may be ended, and never between its last nonce and its result."""
+        if state.complete or (_all_revealed(state) and not state.ranked):
+            return OUT_OF_TURN
+        if event.why == CANCELLED:
+            by = recorded.actor.partition(":")[0]
+            return "" if by == event.party == Role.SUPERVISOR and event.reason else UNFOUNDED
+        party = next((one for one in state.ceremony.parties if one.name == event.party), None)
+        if party is None:
+            return "parties-differ"
+        match event.why:
+            case "commits-equal":
+                other = next((one for one in state.ceremony.parties if one.name == event.reason), None)
+                same = other is not None and other != party and bool(party.commit) and other.commit == party.commit
+                return "" if same else UNFOUNDED
+            case _ if event.why == REUSED:
+                before = self.draws.get(f"draw/{event.reason}")
+                held = before is None or party.commit in {one.commit for one in before.ceremony.parties}
+                return "" if party.commit and held and before is not state else UNFOUNDED
+            case ceremony.ESCROW_FALSE:
+                if not state.ceremony.committed or party.revealed:
+                    return UNFOUNDED
+                return "" if len(dict(party.shares)) >= ceremony.THRESHOLD else "shares-too-few"
+            case _:
+                return UNFOUNDED
 
     def _published_fault(self, stream: str, state: DrawState, event: DrawPublished) -> str:
         """The list is public: whom did the seed reach, and who was next at each answer?"""

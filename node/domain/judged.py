@@ -5,7 +5,7 @@ judges nothing, and then there is no such event.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from node.domain.guards import require_digest, require_distinct, require_one_of
 from node.domain.values import Recorded
@@ -21,6 +21,7 @@ class Judged:
     subject: str
     commitment: bytes
     standing: str
+    holder: str = field(default="", repr=False)  # account key of the person; held against others, never recorded
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,10 +97,20 @@ def _appoint(lot: "LotState", command: AppointTrustees, asked: Asked) -> tuple[o
     require_distinct(tuple(one.body for one in command.trustees), "body")
     require_distinct(tuple(one.key.hex() for one in command.trustees), "key")
     require_distinct(tuple(one.cert_sha256.hex() for one in command.trustees), "cert_sha256")
+    _require_persons(command.judged)
     if command.mode == "or":
         require_text(rescue=command.rescue)
     appointed = TrusteesAppointed(command.seal, command.mode, command.t, command.trustees, command.rescue)
     return (appointed, *events_of(APPOINTMENT, command.judged, map(str, range(1, count + 1))))
+
+
+def _require_persons(judged: tuple[Judged, ...]) -> None:
+    """Raise Refused where one person holds two shares under two certificates; without anchors nobody can tell."""
+    first: dict[str, str] = {}
+    for one in judged:
+        if one.holder and first.setdefault(one.holder, one.subject) != one.subject:
+            facts = (("first", first[one.holder]),)
+            raise Refused("same-holder", rule="trustees-are-persons", value=one.subject, facts=facts)
 
 
 COMMANDS: tuple[type, ...] = (AppointTrustees,)

@@ -61,6 +61,19 @@ def test_an_act_without_them_is_refused(command: Any, actor: Actor, signers: tup
     assert refusal.value.code == code
 
 
+@pytest.mark.parametrize("holders", [("k1", "k1"), ("k1", "k2")])
+def test_one_persons_card_under_two_accounts_is_one_signature(holders: tuple[str, str]) -> None:
+    signers = tuple(
+        SignedBy(who, "fresh", holder) for who, holder in zip(("operator:O-1", "supervisor:S-1"), holders, strict=True)
+    )
+    if holders[0] != holders[1]:
+        require_signed(RELAX, OPERATOR, signers)
+        return
+    with pytest.raises(Refused) as refusal:
+        require_signed(RELAX, OPERATOR, signers)
+    assert refusal.value.code == "one-card-for-two"
+
+
 def test_an_act_for_two_names_its_second_in_the_command() -> None:
     assert binding.second_of(RELAX) == "supervisor:S-1"
     assert binding.second_of(AWARD) == ""

@@ -1,4 +1,4 @@
-"""A draw's void in a log names one of its own parties, or does not follow (抽取作废)."""
+"""A draw's void in a log names one of its own parties and its ground, or does not follow (抽取作废)."""
 
 import pytest
 
@@ -30,11 +30,11 @@ FROZEN = OptionsFrozen(
     [
         (DrawVoided("escrow-false", "NOBODY", ""), "parties-differ"),
         (DrawVoided("commits-equal", "NOBODY", ""), "parties-differ"),
-        (DrawVoided("escrow-false", "TENDERER", ""), ""),
-        (DrawVoided("cancelled", "operator", "x"), ""),
+        (DrawVoided("escrow-false", "TENDERER", ""), "void-unfounded"),
+        (DrawVoided("cancelled", "operator", "x"), "void-unfounded"),
     ],
 )
-def test_a_void_by_a_party_that_the_draw_does_not_have_is_named(void: DrawVoided, code: str) -> None:
+def test_a_void_by_a_stranger_or_without_its_ground_is_named(void: DrawVoided, code: str) -> None:
     told = Replay()
     assert told.tell(STREAM, FROZEN, RECORDED) == ""
     assert told.tell(STREAM, void, RECORDED) == code

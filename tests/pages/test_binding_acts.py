@@ -190,6 +190,20 @@ async def test_without_the_second_persons_signature_an_act_for_two_is_not_record
         await second.close()
 
 
+async def test_somebody_whose_account_has_the_same_card_is_no_second_person(room, tmp_path):
+    take_certificates(room, tmp_path)
+    node = room.node
+    node.people = {**node.people, "S-1": replace(node.people["S-1"], holder=node.people["O-1"].holder)}
+    browser = await Browser.of(room, "O-1")
+    try:
+        refused = await browser.fill(RELEASE, {"to_node": PEER.name, "reason": "本机检修", "second": "S-1"})
+        assert refused.status == 422
+        assert "登记的是您本人的证书" in refused.words
+        assert "现在没有等您签名的事项" in (await browser.get("/signing")).words
+    finally:
+        await browser.close()
+
+
 @pytest.mark.parametrize("who", ["O-1", "G-1", "M-1", "nobody", ""])
 async def test_who_may_not_stand_second_is_not_asked(room, tmp_path, who):
     take_certificates(room, tmp_path)
@@ -219,6 +233,11 @@ async def test_under_a_list_that_has_run_out_a_second_person_attests_without_see
         for wrong in ("S-1", "G-1", "X-1", ""):
             refused = await first.send(page, "/signing/second", {"second": wrong})
             assert refused.status == 422
+        people = room.node.people
+        room.node.people = {**people, "W-1": replace(people["W-1"], holder=people["S-1"].holder)}
+        refused = await first.send(page, "/signing/second", {"second": "W-1"})
+        assert (refused.status, "同一人的证书" in refused.words) == (422, True)
+        room.node.people = people
         await first.send(page, "/signing/second", {"second": "W-1"})
         other, _ = await pair(second)
         shown = await press(other, card("W-1"))

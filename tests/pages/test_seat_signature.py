@@ -14,9 +14,11 @@ from sync.acts import sign_act
 from sync.agent import AgentFault, NodeLine
 from sync.revocation_rule import Purpose
 from sync.signers import SoftwareSigner
-from tests.pages.room import EXPERT, FULL, LOT, Browser, Room, actor_of, member, new_id
-from tests.pages.seat_agents import pair, press, take_certificates
+from tests.pages.room import DESK, EXPERT, FULL, LOT, Browser, Room, actor_of, member, new_id
+from tests.pages.seat_agents import card, pair, press, take_certificates
 from tests.person_lab import DAY, NOW, NOW_MS, PERSON_ID, Spec, issue, key, make_crl, vendor
+from web.pending import SeatDesk
+from web.signing import Signing
 
 FAMILY = "sm2"
 
@@ -171,18 +173,42 @@ async def test_a_machine_without_sm2_says_so_loudly_and_takes_no_sm2_vendor(tmp_
         await room.node.close()
 
 
-async def test_wrong_codes_void_every_code(tmp_path):
-    from web.pending import SeatDesk
+async def test_an_error_nobody_foresaw_ends_the_act_and_says_so(tmp_path, monkeypatch):
+    room = await Room.in_folder(tmp_path / "node").filing()
+    take_certificates(room, tmp_path)
+    browser = await Browser.of(room, "S-1")
+    try:
+        await browser.fill(f"{DESK}/filing-opinion", {"outcome": "no-problem", "opinion": ""})
+        line, _ = await pair(browser)
 
+        async def broken(*_args, **_kwargs):
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(Signing, "check", broken)
+        await press(line, card("S-1"))
+        page = await browser.get("/signing")
+        assert "意外错误" in page.words
+        assert "没有确认写入记录" in page.words
+    finally:
+        await browser.close()
+        await room.node.close()
+
+
+async def test_wrong_codes_stop_their_own_address_and_no_other():
     now = [0.0]
     desk = SeatDesk(lambda: now[0])
     code = desk.code_for("01")
     wrong = "00000000" if code != "00000000" else "00000001"
     for _ in range(5):
-        assert desk.pair(wrong) is None
-    assert desk.pair(code) is None
+        assert desk.pair(wrong, "192.0.2.9") is None
+    assert desk.pair(code, "192.0.2.9") is None
+    assert desk.code_of("01") == code
+    assert desk.pair(code, "192.0.2.1") is not None
     code = desk.code_for("01")
-    now[0] = 601.0
+    now[0] = 61.0
+    assert desk.pair(code, "192.0.2.9") is not None
+    code = desk.code_for("01")
+    now[0] = 701.0
     assert desk.pair(code) is None
     code = desk.code_for("01")
     seat, token = desk.pair(code)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sync.anchors import AnchorsRefused, open_anchors, remove_anchor, sign_manifest, take_anchors
 from sync.crl_shelf import CrlShelf, ShelfRefused
+from sync.forgotten import issuer_id
 from sync.note import Signer
 from sync.person_certs import judge, judge_again
 from sync.person_identity import IdentityRefused, identity_of, profiles
@@ -170,6 +171,38 @@ def test_a_list_never_goes_back(tmp_path, family):
     assert shelf.take(make_crl(own.ca, number=6, **later), issuers, NOW_MS)
     assert shelf.take(make_crl(own.root, number=1), issuers, NOW_MS)
     assert len(shelf.all()) == 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_revocation_that_a_newer_list_forgets_still_decides(tmp_path, family):
+    own = vendor(family)
+    shelf = CrlShelf(tmp_path / "shelf")
+    issuers, serial = [own.root.der, own.ca.der], own.person.parsed.serial_number
+    anchors = open_anchors(offer(tmp_path / "anchors"), VKEYS)
+
+    def standing():
+        return judge(
+            own.person.der,
+            chain=[own.ca.der],
+            anchors=anchors,
+            at_ms=NOW_MS,
+            purpose=Purpose.SIGN,
+            crls=shelf.all(),
+            forgotten=shelf.forgotten(),
+        ).standing
+
+    shelf.take(make_crl(own.root, number=1), issuers, NOW_MS)
+    shelf.take(make_crl(own.ca, {serial: NOW - 2 * DAY, 77: NOW - 3 * DAY}, number=5), issuers, NOW_MS)
+    assert standing() is Standing.REVOKED
+    assert shelf.forgotten() == ()
+    shelf.take(make_crl(own.ca, {77: NOW - 3 * DAY}, number=6, this=NOW - DAY / 2), issuers, NOW_MS)
+    assert [one.evidence.serial for one in shelf.forgotten()] == [serial]
+    assert standing() is Standing.REVOKED
+    shelf.take(make_crl(own.ca, {}, number=7, this=NOW - DAY / 3), issuers, NOW_MS)
+    assert standing() is Standing.REVOKED
+    with (tmp_path / "shelf" / "forgotten").open("a") as file:
+        file.write("cut o")
+    assert [one.issuer for one in shelf.forgotten()] == [issuer_id(own.ca.parsed)] * 2
 
 
 # -- the rule ---------------------------------------------------------------------------------------------------------

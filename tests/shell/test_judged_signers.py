@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from stdnum.cn import ric
 
 from node import personal
 from node.ceremony_files import CeremonyFileRefused, Request, make_release
@@ -26,6 +27,11 @@ from tests.shell.test_bid_tools import ROLES, Bench
 
 KEYS = tuple(Signer("dali.erhai/anchors", Ed25519PrivateKey.generate()) for _ in range(3))
 REVOKED, REVOKED_TRUSTEE = 0x2002, 0x2003
+
+
+def identity_no(at: int) -> str:
+    number = f"53292419800101{at:03d}"
+    return str(number + ric.calc_check_digit(f"{number}0"))
 
 
 def crls_of(family: str) -> tuple[bytes, bytes]:
@@ -48,7 +54,9 @@ class TrustingBench(Bench):
         take_trust(node.settings.data / ANCHORS, folder / "offered", KEYS, found)
         families = (*FAMILIES, "sm2")
         self.trustees = {
-            role: vendor_party(family, serial=0x3000 + i, usage=("digital_signature", "non_repudiation"))
+            role: vendor_party(
+                family, serial=0x3000 + i, usage=("digital_signature", "non_repudiation"), person_id=identity_no(i)
+            )
             for i, (role, family) in enumerate(zip(ROLES, families, strict=True))
         }
 
@@ -69,6 +77,16 @@ async def bench(tmp_path: Path) -> AsyncIterator[TrustingBench]:
     made = TrustingBench(tmp_path)
     yield made
     await made.room.node.close()
+
+
+async def test_two_trustees_with_cards_of_one_person_are_not_appointed(bench: TrustingBench) -> None:
+    own = {"usage": ("digital_signature", "non_repudiation"), "person_id": identity_no(7)}
+    for number, role in enumerate(("witness", "prefecture")):
+        bench.trustees[role] = vendor_party("sm2", serial=0x3100 + number, **own)
+    with pytest.raises(Refused) as caught:
+        await bench.noticed()
+    assert (caught.value.code, caught.value.rule) == ("same-holder", "trustees-are-persons")
+    assert len({caught.value.value, *(value for _name, value in caught.value.facts)}) == 2  # both are named
 
 
 async def refused(bench: Bench, ref: str) -> Refused:

@@ -41,6 +41,8 @@ def simulated_links(net: Net, patches: ExitStack) -> None:
         patches.enter_context(patch(f"{module}.link_to", lambda peer, keys: SimLink(net, keys.machine, peer.name)))
         if module != "node.remembered":
             patches.enter_context(patch(f"{module}.log_once", lambda _error, _what: None))
-    patches.enter_context(patch("node.ask_peers.found_before", lambda settings: settings))  # everybody has an address here
+    patches.enter_context(
+        patch("node.ask_peers.found_before", lambda settings: settings)
+    )  # everybody has an address here
     patches.enter_context(patch("node.recover.projection", _NO_VIEWS))
     patches.enter_context(patch("node.recover._logger", quiet))

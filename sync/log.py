@@ -420,9 +420,7 @@ def read_bodies(db: apsw.Connection, origin: str, start: int, end: int) -> Itera
 
 
 def read_checked(db: apsw.Connection, origin: str, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield what `read_bodies` yields. Raises LogFault (damaged-row, changed-entry) at the first entry that is not what its
-    stored hash says.
-    """
+    """Yield what `read_bodies` yields. Raises LogFault (damaged-row, changed-entry) at the first that its hash does not fit."""
     query = (
         "SELECT seq, CAST(body AS BLOB), CAST(leaf AS BLOB) FROM entries WHERE log_id = (SELECT log_id FROM logs WHERE origin = ?)"
         " AND seq >= ? AND seq < ? ORDER BY seq"
